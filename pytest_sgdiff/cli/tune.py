@@ -252,14 +252,14 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
 
 def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> TuneReport:
     from pytest_sgdiff.tuning.claims import applying, held
-    from pytest_sgdiff.tuning.outcome import best, described, quicker_request
+    from pytest_sgdiff.tuning.outcome import best, best_lossless, described, quicker_request
     from pytest_sgdiff.tuning.pictures import odd_launches
     from pytest_sgdiff.tuning.report import TuneReport
     from pytest_sgdiff.tuning.search import front
 
     about = described(prepared.space, search.book.launches, bench, prepared.engine)
     recommended = best(tuned, about)
-    lossy = {one.name for one in about if one.lossy}
+    lossy = {one.name for one in about if one.lossy or one.asks}
     return TuneReport(
         case=prepared.named,
         base=prepared.case,
@@ -273,6 +273,7 @@ def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> T
         front=front(tuned.standings),
         lossless_front=front([one for one in tuned.standings if one.variant not in lossy]),
         best=recommended,
+        best_lossless=best_lossless(tuned, about),
         quicker_request=quicker_request(tuned, about, recommended),
         claims=held(applying(prepared.case), tuned.standings, prepared.space),
         other_requests=prepared.other_requests,

@@ -157,6 +157,7 @@ QualityCode = Literal[
     "blank-frames",
     # Not compared.
     "odd-launch",
+    "other-request",
     "off",
     "no-output",
     "no-library",

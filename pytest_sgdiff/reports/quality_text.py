@@ -68,6 +68,7 @@ _UNSEEN: Mapping[QualityCode, Callable[[Quality], str]] = {
     "no-samples": lambda q: "the launches have no samples of their outputs",
     "no-reference": lambda q: "the case as it is written has no samples of its outputs",
     "odd-launch": lambda q: odd(q),
+    "other-request": lambda q: "it is another request",
     "flawed": lambda q: (
         f"{q.name or 'an output'} {_FLAWS[q.flaw or 'unreadable']}" + (f" ({q.said})" if q.said else "")
     ),
@@ -191,6 +192,7 @@ _WORDS: Mapping[QualityCode, Callable[[Quality, str], str]] = {
     "other-kind": _kind,
     "blank-frames": _blank_frames,
     "odd-launch": lambda q, base: f"pictures are not compared: {odd(q, base)}",
+    "other-request": lambda q, base: f"pictures are not compared: it is another request than the {base}",
     "other-count": lambda q, base: f"a launch wrote {q.now} outputs{_which(q)}, those of the {base} {q.then}",
     "off": lambda q, base: "",
     "no-output": lambda q, base: "",

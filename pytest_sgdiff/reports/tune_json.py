@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from pytest_sgdiff import __version__
-from pytest_sgdiff.data import Quality, Standing
+from pytest_sgdiff.data import Quality, Standing, Tried, TuneLaunch
 from pytest_sgdiff.files.wire import to_plain
 from pytest_sgdiff.printable import printable_json
 from pytest_sgdiff.reports import tune_text
@@ -33,8 +33,13 @@ def render(report: TuneReport) -> str:
         "case": report.case,
         "code": tuned.code,
         "headline": tune_text.headline(report),
-        "fastest": next((one.variant for one in tuned.standings if one.usable), None),
+        "fastest": None if report.first is None else report.first.variant,
         "best": report.best,
+        "best_lossless": report.best_lossless,
+        "of_written": report.of_written,
+        "proven_faster": list(report.proven_faster),
+        "given_up_faster": report.given_up_faster,
+        "long_requests": list(report.long_requests),
         "quicker_request": report.quicker_request,
         "command": tune_text.command_of(report),
         "metric": report.metric,
@@ -80,6 +85,18 @@ def _variant(one: Standing, about: dict[str, TunedVariant], report: TuneReport) 
         "changes": tune_text.changes(report.base, variant),
         "quality": _quality(known),
         "command": known.command,
+        "tries": [_try(each, each.tried) for each in known.tries if each.tried is not None],
+    }
+
+
+def _try(one: TuneLaunch, tried: Tried) -> dict[str, Any]:
+    return {
+        "round": one.round,
+        "ms": tried.ms,
+        "lost": tried.lost,
+        "memory_mib": tried.memory_mib,
+        "e2e_ms": one.e2e_ms,
+        "gpu_s": tried.gpu_s,
     }
 
 

@@ -18,24 +18,32 @@ def _lines(report: TuneReport) -> Iterator[str]:
     yield f"# {escape(tune_text.headline(report))}"
     yield ""
     yield from (f"- {escape(name)}: {escape(value)}" for name, value in tune_text.facts(report))
-    yield from _section("", [f"**{escape(line)}**" for line in tune_text.notes(report)])
-    if command := tune_text.command_of(report):
-        yield from _section("Command", [fence(command)])
+    for line in tune_text.notes(report):
+        # Each is a paragraph of its own.
+        yield from _section("", [f"**{escape(line)}**"])
+    for name, command, changed in tune_text.commands(report):
+        yield from _section(f"Run {name} with", [fence(command), "", f"({escape(changed)})"])
     yield from _table("Ranking", tune_text.ranking(report))
+    yield from _section("", [f"- {escape(line)}" for line in tune_text.legend(report)])
     yield from _section("Compared", [f"- {escape(line)}" for line in tune_text.comparisons(report, verbose=True)])
-    yield from _table("Time against memory", tune_text.front_rows(report))
-    yield from _table("Time against memory, lossless variants alone", tune_text.lossless_rows(report))
-    told = [f"- {escape(line)}" for line in tune_text.claims(report, verbose=False)]
-    yield from _section("What SGLang's performance guide says", told)
     yield from _section("Given up", [f"- {escape(line)}" for line in tune_text.given_up(report)])
+    yield from _table(_title(tune_text.FRONT), tune_text.front_rows(report))
+    yield from _table(_title(tune_text.lossless_front(report)), tune_text.lossless_rows(report))
+    told = [f"- {escape(line)}" for line in tune_text.claims(report)]
+    yield from _section(_title(tune_text.guide(report)), told)
+    yield from _section("What the variants change", [f"- {escape(line)}" for line in tune_text.settings(report)])
     yield from _section("Left out", [f"- {escape(line)}" for line in tune_text.left_out(report, verbose=True)])
+
+
+def _title(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}"
 
 
 def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
     if lines:
         yield ""
         if title:
-            yield f"## {title}"
+            yield f"## {escape(title)}"
             yield ""
         yield from lines
 

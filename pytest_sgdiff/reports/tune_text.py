@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from pytest_sgdiff import metrics
 from pytest_sgdiff.data import (
     Case,
     DropCode,
@@ -28,15 +29,17 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.quality.noise import accepts_anything
 from pytest_sgdiff.reports import metric_text, numbers, problem_text, quality_text
-from pytest_sgdiff.tuning.claims import Claim, ClaimCode, ClaimResult, Compared
+from pytest_sgdiff.reports.figures import fixed
+from pytest_sgdiff.tuning.claims import Claim, ClaimCode, ClaimResult, Compared, Telling
 from pytest_sgdiff.tuning.fit import EVEN
-from pytest_sgdiff.tuning.ratios import Ratio, quickest_of, ratio
-from pytest_sgdiff.tuning.report import TunedVariant, TuneReport
+from pytest_sgdiff.tuning.ratios import Ratio, gain, is_faster
+from pytest_sgdiff.tuning.report import REQUEST_SHARE, TunedVariant, TuneReport
 
 Shown = Callable[[str], str]
 """How the variant of a name is called, with what must be known of it (`shown_in`)."""
 
 WRITTEN = "the case as it is written"
+FRONT = "the front: the fastest variant for each amount of memory"
 NOT_COMPARED = "not compared"
 SHOWN_PRUNED = 3
 """Variants of a kind that were left out which are named without -v."""
@@ -61,18 +64,30 @@ def space(named: str, case: Case, found: Space, others: Sequence[OtherRequest] =
 
 
 def shown_in(variants: Iterable[Variant | TunedVariant]) -> Shown:
-    """How variants are called: a lossy one never without saying so. A name that none of them has stays as it is."""
-    names = {one.name: _marked(one.name, lossy=one.lossy) for one in variants}
+    """How variants are called: a lossy one, or another request, never without saying so. A name that none of them has
+    stays as it is."""
+    names = {
+        one.name: _marked(one.name, lossy=one.lossy, asks=one.asks if isinstance(one, TunedVariant) else ())
+        for one in variants
+    }
     return lambda name: names.get(name, name)
 
 
-def _marked(name: str, *, lossy: bool) -> str:
-    return f"{name} (lossy)" if lossy else name
+def _marked(name: str, *, lossy: bool, asks: Sequence[RequestPart] = ()) -> str:
+    """`sage (lossy)`, `short (other steps)`."""
+    marks = ["lossy"] if lossy else []
+    marks += [", ".join(_PARTS[part] for part in asks)] if asks else []
+    return " ".join([name, *(f"({mark})" for mark in marks)])
 
 
 def other_requests(others: Sequence[OtherRequest], shown: Shown = _plain) -> str:
     """`not the same request as the first variant, …: b (steps, size); c (prompt)`."""
-    told = "; ".join(f"{shown(one.variant)} ({', '.join(_PARTS[part] for part in one.parts)})" for one in others)
+    told = "; ".join(
+        # A report calls it so anyway.
+        named if (named := shown(one.variant)).endswith(asked) else f"{named}{asked}"
+        for one in others
+        for asked in [f" ({', '.join(_PARTS[part] for part in one.parts)})"]
+    )
     return f"not the same request as {WRITTEN}, so that times compare requests, and not settings alone: {told}"
 
 
@@ -210,32 +225,35 @@ def _lines(report: TuneReport, *, verbose: bool) -> Iterator[str]:
     yield headline(report)
     yield from (f"  {name:<10}{value}" for name, value in facts(report))
     for title, lines in (
-        ("ranking:", table(ranking(report))),
+        ("ranking:", [*table(ranking(report)), *(f"({line})" for line in legend(report))]),
         ("", notes(report)),
         ("compared:", comparisons(report, verbose=verbose)),
         ("given up:", given_up(report)),
-        ("time against memory, each the quickest in so much memory:", table(front_rows(report))),
-        ("time against memory, lossless variants alone:", table(lossless_rows(report))),
-        ("what SGLang's performance guide says:", claims(report, verbose=verbose)),
+        (f"{FRONT}:", table(front_rows(report))),
+        (f"{lossless_front(report)}:", table(lossless_rows(report))),
+        (f"{guide(report)}:", claims(report)),
+        ("what the variants change:", settings(report) if verbose else []),
         ("left out:", left_out(report, verbose=verbose)),
     ):
         if lines:
             yield ""
             yield from [title] if title else []
             yield from (f"  {line}" for line in lines)
-    if command := command_of(report):
+    for name, command, changed in commands(report):
         yield ""
-        yield f"run {shown_name(report, report.best or '')} with:"
+        yield f"run {name} with:"
         yield command
+        yield f"({changed})"
 
 
 def headline(report: TuneReport) -> str:
     """`tiny: compile is the fastest by denoise: 18.4 % faster than the case as it is written (14.1 to 22.0 %), 5
     against 2 launches`, and which other variant is recommended, if one is."""
-    first = next((one for one in report.tuned.standings if one.usable), None)
+    first = report.first
     if report.tuned.code == "nothing" or first is None:
         return f"{report.case}: {_none(report)}"
-    return f"{report.case}: {_ENDS[report.tuned.code](report, first.variant)}{_choice(report, first)}"
+    end = _ENDS[report.tuned.code](report, first.variant)
+    return f"{report.case}: {end}{_unusable(report)}{_choice(report, first)}"
 
 
 def _none(report: TuneReport) -> str:
@@ -248,9 +266,30 @@ def _none(report: TuneReport) -> str:
 
 
 def _fastest(report: TuneReport, first: str, *, so_far: str = "") -> str:
+    name, metric = shown_name(report, first), metric_text.metric_name(report.metric)
+    if report.of_written == "unproven":
+        none = f"no variant is proven faster by {metric} than {WRITTEN}"
+        if first == report.written and sum(one.usable for one in report.tuned.standings) == 1:
+            return f"of what was measured{so_far}, {WRITTEN} alone can be used"
+        if first == report.written:
+            return f"{none}, which is the fastest{so_far}"
+        return f"{none}; {name} looks the fastest{so_far}: {_by_how_much(report, first, report.written)}"
     found = against(report, first, report.written)
-    fastest = f"{shown_name(report, first)} is the fastest{so_far} by {metric_text.metric_name(report.metric)}"
-    return f"{fastest}{found and f': {found}'}"
+    # A faster one is named in a note.
+    usable = "" if report.given_up_faster is None else " usable variant"
+    return f"{name} is the fastest{usable}{so_far} by {metric}{found and f': {found}'}"
+
+
+def _unusable(report: TuneReport) -> str:
+    """`; the case as it is written cannot be used: it needs more memory …`; empty where it was measured, and can."""
+    shown = shown_in(report.variants)
+    if not report.written:
+        why = next((_PRUNED[one.code](one, shown) for one in report.pruned if not one.settings), "")
+        return f"; {WRITTEN} was not launched{why and f': {why}'}"
+    one = next(one for one in report.tuned.standings if one.variant == report.written)
+    if one.dropped is not None and one.given_up:
+        return f"; {WRITTEN} cannot be used: {_given_up(one, report)}"
+    return "" if one.ms is not None else f"; {WRITTEN} was not launched yet"
 
 
 def _equal(report: TuneReport, first: str) -> str:
@@ -272,9 +311,13 @@ def _choice(report: TuneReport, first: Standing) -> str:
     why = ["lossless"] if quick.lossy and not best.lossy else []
     gpus = best.variant.case.gpus
     why += [numbers.plural(gpus, "GPU")] if gpus < quick.variant.case.gpus else []
-    if not why and best.e2e_ms and quick.e2e_ms and best.e2e_ms < quick.e2e_ms:
-        why = [f"whole request {_share(1 - best.e2e_ms / quick.e2e_ms)} shorter"]
-    cost = "" if chosen.ratio is None else f"{_share(chosen.ratio - 1)} slower{_over_first(chosen)}"
+    shorter = 0.0 if not (best.e2e_ms and quick.e2e_ms) else 1 - best.e2e_ms / quick.e2e_ms
+    if not why and shorter > REQUEST_SHARE:
+        why = [f"whole request {_share(shorter)} shorter"]
+    if not why and len(best.variant.settings) < len(quick.variant.settings):
+        why = ["no setting changed"] if best.name == report.written else ["fewer settings changed"]
+    metric = metric_text.metric_name(report.metric)
+    cost = "" if chosen.ratio is None else f"{_share(chosen.ratio - 1)} slower by {metric}{_over_first(chosen)}"
     return f"; recommended: {', '.join(filter(None, (name_of(best), *why, cost)))}"
 
 
@@ -295,27 +338,30 @@ _ENDS: Mapping[TuneCode, Callable[[TuneReport, str], str]] = {
 def against(report: TuneReport, fast: str, slow: str) -> str:
     """`18.4 % faster than slow (14.1 to 22.0 %), 5 against 3 launches`; empty where both are the same one, or one of
     them was not measured."""
-    found = gain(report, fast, slow)
+    return _by_how_much(report, fast, slow, than=WRITTEN if slow == report.written else shown_name(report, slow))
+
+
+def _by_how_much(report: TuneReport, fast: str, slow: str, *, than: str = "") -> str:
+    found = gain(report.tuned, fast, slow)
     if found is None:
         return ""
-    named = WRITTEN if slow == report.written else shown_name(report, slow)
-    return f"{_share(found.value)} faster than {named}{_interval(found)}, {_launches(report, fast, slow)}"
-
-
-def gain(report: TuneReport, fast: str, slow: str) -> Ratio | None:
-    """By which part of the time of one variant the other one takes less; None where both are the same one, or one of
-    them was not measured."""
-    standings = {one.variant: one for one in report.tuned.standings}
-    if fast == slow or fast not in standings or slow not in standings:
-        return None
-    found = ratio(standings[fast], standings[slow], quickest=quickest_of(list(standings.values())))
-    return None if found is None else Ratio(value=1 - found.value, low=1 - found.high, high=1 - found.low)
+    how = "faster"
+    if found.value < 0:
+        # What cannot be used may be quicker than the fastest that can.
+        how, found = "slower", Ratio(value=-found.value, low=-found.high, high=-found.low)
+    how += f" than {than}" if than else ""
+    return f"{_share(found.value)} {how}{_interval(found)}, {_launches(report, fast, slow)}"
 
 
 def _interval(found: Ratio) -> str:
+    return f" ({between})" if (between := _between(found)) else ""
+
+
+def _between(found: Ratio) -> str:
+    """`14.1 to 22.0 %`, empty without an interval."""
     if not (math.isfinite(found.low) and math.isfinite(found.high)):
         return ""
-    return f" ({_share(found.low).removesuffix(' %')} to {_share(found.high)})"
+    return f"{_share(found.low).removesuffix(' %')} to {_share(found.high)}"
 
 
 def _launches(report: TuneReport, fast: str, slow: str) -> str:
@@ -364,7 +410,7 @@ def ranking(report: TuneReport) -> list[tuple[str, ...]]:
                     "-" if one.group is None else str(one.group),
                     name_of(variant),
                     str(variant.variant.case.gpus),
-                    str(one.launches),
+                    f"{one.launches} ({variant.uneven} uneven)" if variant.uneven else str(one.launches),
                     numbers.quantity(one.ms, "ms"),
                     slower(one, report),
                     numbers.quantity(variant.e2e_ms, "ms"),
@@ -377,7 +423,7 @@ def ranking(report: TuneReport) -> list[tuple[str, ...]]:
 
 def name_of(variant: TunedVariant) -> str:
     """The name of a variant, with what must be known of it."""
-    return _marked(variant.name, lossy=variant.lossy)
+    return _marked(variant.name, lossy=variant.lossy, asks=variant.asks)
 
 
 def shown_name(report: TuneReport, name: str) -> str:
@@ -386,8 +432,10 @@ def shown_name(report: TuneReport, name: str) -> str:
 
 
 def slower(one: Standing, report: TuneReport) -> str:
-    """`+22.5 % (+16.4 .. +28.2 %)`, how much longer a variant takes than the quickest."""
-    if one.ratio is None or one is report.tuned.standings[0] or one.given_up:
+    """`+22.5 % (+16.4 to +28.2 %)`, how much longer a variant takes than the quickest, or that it cannot be used."""
+    if one.dropped is not None and one.given_up:
+        return f"given up: {_GIVEN_UP[one.dropped.code]}"
+    if one.ratio is None or one is report.tuned.standings[0]:
         return ""
     return f"{numbers.signed(one.ratio - 1)}{_over_first(one)}"
 
@@ -395,7 +443,30 @@ def slower(one: Standing, report: TuneReport) -> str:
 def _over_first(one: Standing) -> str:
     if one.ratio_low is None or one.ratio_high is None:
         return ""
-    return f" ({numbers.bare(one.ratio_low - 1)} .. {numbers.signed(one.ratio_high - 1)})"
+    return f" ({numbers.bare(one.ratio_low - 1)} to {numbers.signed(one.ratio_high - 1)})"
+
+
+def legend(report: TuneReport) -> list[str]:
+    """What the columns of the ranking mean, as far as they are there."""
+    measured = {one.variant for one in report.tuned.standings if one.ms is not None}
+    about = [one for one in report.variants if one.name in measured]
+    if not about:
+        return []
+    metric = metric_text.metric_name(report.metric)
+    given_up = any(one.given_up and one.ms is not None for one in report.tuned.standings)
+    found = [f"group: variants of one group cannot be distinguished{'; those with - cannot be used' * given_up}"]
+    if any(one.usable and one is not report.first for one in report.tuned.standings):
+        found.append(
+            "slower than the first: in brackets, how much slower than the true quickest, whichever that is; 0.0 means "
+            "that it may be that itself"
+        )
+    if any(one.uneven for one in about):
+        found.append(f"uneven: the host visibly held the launch up, by more than {numbers.percent(EVEN)} of its time")
+    if report.metric != metrics.E2E and any(one.e2e_ms is not None for one in about):
+        found.append(f"whole request: the median time of all of it; variants are ranked by {metric} alone")
+    if any(one.quality is not None for one in about):
+        found.append(f"picture: beside that of {WRITTEN}, with the same seed")
+    return found
 
 
 def picture(quality: Quality | None) -> str:
@@ -426,30 +497,49 @@ def comparisons(report: TuneReport, *, verbose: bool) -> list[str]:
 
 
 def _compared(report: TuneReport, fast: str, slow: str) -> str:
-    found = gain(report, fast, slow)
+    found = gain(report.tuned, fast, slow)
     if found is None:
         return ""
     about = {one.name: one for one in report.variants}
     sides = [about[fast], about[slow]]
     drawn = "".join(f"; {name_of(one)}: {picture(one.quality) or NOT_COMPARED}" for one in sides if one.lossy)
-    # One that was dropped beside the first is slower than that, also where nobody knows by how much.
-    dropped_by = {one.variant: one.dropped.code for one in report.tuned.standings if one.dropped is not None}
-    if found.low > 0 or dropped_by.get(slow) == "slower":
+    if is_faster(report.tuned, fast, slow):
         return f"{name_of(sides[0])} is {against(report, fast, slow)}{drawn}"
     alike = f"{name_of(sides[0])} and {name_of(sides[1])} cannot be distinguished"
-    return f"{alike}{_interval(found)}, {_launches(report, fast, slow)}{drawn}"
+    between = f": the first is {_between(found)} faster" if _between(found) else ""
+    return f"{alike}{between}, {_launches(report, fast, slow)}{drawn}"
 
 
 def given_up(report: TuneReport) -> list[str]:
     """Variants that no ranking can hold: those that do not run, need too much memory, or draw another picture."""
-    about, shown = {one.name: one for one in report.variants}, shown_in(report.variants)
+    shown = shown_in(report.variants)
     return [
-        f"{shown(one.variant)}: {dropped(one.dropped, shown)}"
-        + (f" ({numbers.quantity(one.memory_mib, 'MiB')})" if one.dropped.code == "memory" else "")
-        + (f" ({picture(about[one.variant].quality)})" if one.dropped.code == "picture" else "")
+        f"{shown(one.variant)}: {_given_up(one, report)}"
         for one in report.tuned.standings
         if one.dropped is not None and one.given_up
     ]
+
+
+def _given_up(one: Standing, report: TuneReport) -> str:
+    """Why a variant cannot be used, with the figures."""
+    if one.dropped is None:
+        return ""
+    told = dropped(one.dropped, shown_in(report.variants))
+    if one.dropped.code == "memory":
+        return f"{told} ({numbers.quantity(one.memory_mib, 'MiB')})"
+    if one.dropped.code == "picture":
+        about = {one.name: one for one in report.variants}
+        return f"{told} ({picture(about[one.variant].quality)})"
+    return told
+
+
+_GIVEN_UP: Mapping[DropCode, str] = {
+    "slower": "slower",
+    "memory": "memory",
+    "failed": "failed",
+    "disturbed": "disturbed",
+    "picture": "another picture",
+}
 
 
 def notes(report: TuneReport) -> list[str]:
@@ -462,22 +552,58 @@ def notes(report: TuneReport) -> list[str]:
     unknown = [shown(one.variant) for one in report.tuned.standings if one.ms is not None and one.memory_mib is None]
     if report.tuned.memory_mib is not None and unknown:
         found.append(f"the memory of {_some(unknown, 'see the ranking')} is not known: the limit was not checked there")
+    if (quicker := report.given_up_faster) is not None:
+        one = next(one for one in report.tuned.standings if one.variant == quicker)
+        found.append(
+            f"faster ({numbers.quantity(one.ms, 'ms')}), but cannot be used: {shown(quicker)}: {_given_up(one, report)}"
+        )
     best = about.get(report.best or "")
-    if best is not None and best.lossy:
-        seen = "" if best.quality is None else quality_text.words(best.quality, base="case as it is written")
-        against = "" if best.variant.lossy else ", although its settings should not change the picture"
-        found.append(f"{best.name} is lossy{against}: {seen or 'its pictures were not compared'}")
-    elif best is not None and best.name != report.written and (why := _unseen(best, report)):
-        found.append(f"whether {best.name} draws the same picture was not checked: {why}")
-    elif best is not None and best.quality is not None and accepts_anything(best.quality.noise):
-        seen = "" if best.quality.noise is None else quality_text.figures(best.quality.noise)
-        found.append(f"launches of {WRITTEN} differ so much ({seen}) that {best.name} could draw any picture")
+    for name in dict.fromkeys((report.best, report.best_lossless)):
+        found += _drawn(about[name], report) if name in about else []
+    if report.long_requests:
+        found.append(_long(report, about))
     found += [f"{quality_text.odd(one, WRITTEN[4:])}: nothing is compared with it" for one in report.odd_launches]
     other = about.get(report.quicker_request or "")
     if best is not None and other is not None and best.e2e_ms and other.e2e_ms:
         share = _share(1 - other.e2e_ms / best.e2e_ms)
-        found.append(f"the whole request of {name_of(other)} is {share} shorter: rank by it with --metric e2e")
+        found.append(
+            f"the whole request of {name_of(other)} is {share} shorter than that of {name_of(best)}: rank by it with "
+            "--metric e2e"
+        )
     return found
+
+
+def _drawn(one: TunedVariant, report: TuneReport) -> list[str]:
+    """What must be known of the pictures of a variant before it is used."""
+    if one.lossy:
+        seen = "" if one.quality is None else quality_text.words(one.quality, base="case as it is written")
+        although = "" if one.variant.lossy else ", although its settings should not change the picture"
+        return [f"{one.name} is lossy{although}: {seen or 'its pictures were not compared'}"]
+    if one.quality is not None and one.quality.code == "other-request":
+        # The note on other requests says so.
+        return []
+    if one.name != report.written and (why := _unseen(one, report)):
+        return [f"whether {one.name} draws the same picture was not checked: {why}"]
+    if one.quality is not None and accepts_anything(one.quality.noise):
+        seen = "" if one.quality.noise is None else quality_text.figures(one.quality.noise)
+        return [f"launches of {WRITTEN} differ so much ({seen}) that {one.name} could draw any picture"]
+    return []
+
+
+def _long(report: TuneReport, about: Mapping[str, TunedVariant]) -> str:
+    """`whole requests that take much longer than denoise suggests: compile (6.100 s, denoise 1.000 s), …`."""
+    metric = metric_text.metric_name(report.metric)
+    times = {one.variant: one.ms for one in report.tuned.standings}
+    names = sorted(report.long_requests, key=lambda name: name != report.best)
+    told = [
+        f"{name_of(about[name])} ({numbers.quantity(about[name].e2e_ms, 'ms')}, of which {metric} "
+        f"{numbers.quantity(times[name], 'ms')})"
+        for name in names
+    ]
+    return (
+        f"whole requests that take much longer than {metric} suggests: {_some(told, 'see the ranking')}; other parts "
+        "of them are slower, or were compiled meanwhile: rank by whole requests with --metric e2e"
+    )
 
 
 def front_rows(report: TuneReport) -> list[tuple[str, ...]]:
@@ -485,8 +611,19 @@ def front_rows(report: TuneReport) -> list[tuple[str, ...]]:
     return _front(report, report.front)
 
 
+def lossless_front(report: TuneReport) -> str:
+    """What `lossless_rows` are called."""
+    return f"the front of the lossless variants{' of the same request' if report.other_requests else ''} alone"
+
+
+def guide(report: TuneReport) -> str:
+    """What `claims` are called: a time is that of the ranking."""
+    return f"what SGLang's performance guide says, and what was found by {metric_text.metric_name(report.metric)}"
+
+
 def lossless_rows(report: TuneReport) -> list[tuple[str, ...]]:
-    """The rows of the front of the lossless variants, its head first; none where no lossy one hides any of them."""
+    """The rows of the front of the lossless variants of the same request, its head first; none where no other one
+    hides any of them."""
     return [] if report.lossless_front == report.front else _front(report, report.lossless_front)
 
 
@@ -506,16 +643,27 @@ def _front(report: TuneReport, names: Sequence[str]) -> list[tuple[str, ...]]:
     return [("variant", "time", "memory", "picture"), *rows] if rows else []
 
 
-def claims(report: TuneReport, *, verbose: bool) -> list[str]:
-    """What became of the guide's claims. Those that nothing was measured of are named with -v."""
+def claims(report: TuneReport) -> list[str]:
+    """What became of the guide's claims; those that nothing was measured of in one line, by their names."""
     shown = shown_in(report.variants)
-    return [claim(one, shown) for one in report.claims if verbose or one.code != "untried"]
+    untried = ", ".join(one.claim.name for one in report.claims if one.code == "untried")
+    told = [claim(one, shown) for one in report.claims if one.code != "untried"]
+    return [*told, *([f"not tried, as no two measured variants differ in this alone: {untried}"] if untried else [])]
+
+
+def settings(report: TuneReport) -> list[str]:
+    """What each variant changes in the case as it is written."""
+    return [f"{name_of(one)}: {changes(report.base, one.variant)}" for one in report.variants]
 
 
 def claim(one: ClaimResult, shown: Shown = _plain) -> str:
-    """`held: CFG parallel is often faster …: cfg2 takes 18.4 % less than ulysses2 (-20.1 .. -16.6 %) [guide, …]`."""
+    """`held: CFG parallel is often faster …: cfg2 takes 18.4 % less than ulysses2 (-20.1 to -16.6 %) [guide, …]`."""
     says = one.claim.says + (f" (taken as: {one.claim.reading})" if one.claim.reading else "")
-    pairs = "; ".join(_pair(pair, one.claim, shown) for pair in one.pairs[:SHOWN_PRUNED])
+    apart = len({pair.code for pair in one.pairs}) > 1
+    pairs = "; ".join(
+        f"{_pair(pair, one.claim, shown)}{f': {_PAIRS[pair.code]}' if apart else ''}"
+        for pair in one.pairs[:SHOWN_PRUNED]
+    )
     more = len(one.pairs) - SHOWN_PRUNED
     pairs += f"; and {numbers.plural(more, 'pair')} more" if more > 0 else ""
     return f"{_CLAIMS[one.code]}: {says}{f': {pairs}' if pairs else ''} [{one.claim.source}]"
@@ -531,14 +679,53 @@ _CLAIMS: Mapping[ClaimCode, str] = {
 }
 
 
+_PAIRS: Mapping[ClaimCode, str] = {
+    "held": "as claimed",
+    "less": "less than claimed",
+    "more": "more than claimed",
+    "open": "too unsure to say",
+    "mixed": "",
+    "untried": "",
+}
+"""What a pair of variants says by itself, where others say something else."""
+
+
 def _pair(pair: Compared, of: Claim, shown: Shown) -> str:
     needs = "needs" if of.quantity == "memory" else "takes"
     found = pair.ratio
-    sides = (numbers.bare(one - 1) if math.isfinite(one) else numbers.UNKNOWN for one in (found.low, found.high))
-    interval = "" if found.low == found.high else f" ({' .. '.join(sides)} %)"
+    interval = _bounds(found, lambda one: numbers.bare(one - 1), " %")
     more = "less" if found.value < 1 else "more"
     share = _share(abs(found.value - 1))
-    return f"{shown(pair.this)} {needs} {share} {more} {of.quantity} than {shown(pair.that)}{interval}"
+    alike = share == _share(0.0)
+    how = f"as much {of.quantity} as" if alike else f"{share} {more} {of.quantity} than"
+    return f"{shown(pair.this)} {needs} {how} {shown(pair.that)}{interval}{_TELLING[of.told_as](found)}"
+
+
+def _as_long(found: Ratio) -> str:
+    return f", {_times(found.value)} times as long{_bounds(found, _times)}"
+
+
+def _as_fast(found: Ratio) -> str:
+    low, high = (1 / one if one else math.inf for one in (found.high, found.low))
+    return f", {_times(1 / found.value)} times as fast{_bounds(Ratio(value=found.value, low=low, high=high), _times)}"
+
+
+_TELLING: Mapping[Telling, Callable[[Ratio], str]] = {"": lambda _: "", "as-fast": _as_fast, "as-long": _as_long}
+
+
+def _times(factor: float) -> str:
+    return fixed(factor, 2)
+
+
+def _bounds(found: Ratio, shown: Callable[[float], str], unit: str = "") -> str:
+    """`(1.40 to 1.47)`; `(at least 1.40)` where nothing bounds the upper end, `(at most 1.47)` where nothing the lower
+    one; empty without an interval."""
+    low, high = found.low > 0, math.isfinite(found.high)
+    if found.low == found.high or not (low or high):
+        return ""
+    if low and high:
+        return f" ({shown(found.low)} to {shown(found.high)}{unit})"
+    return f" (at least {shown(found.low)}{unit})" if low else f" (at most {shown(found.high)}{unit})"
 
 
 def left_out(report: TuneReport, *, verbose: bool) -> list[str]:
@@ -569,6 +756,29 @@ def _some(names: Sequence[str], rest: str) -> str:
 def command_of(report: TuneReport) -> str:
     """The engine's command line of the variant that is recommended, empty where there is none."""
     return next((one.command for one in report.variants if one.name == report.best), "")
+
+
+def commands(report: TuneReport) -> list[tuple[str, str, str]]:
+    """The recommended variant with its command line and what it changes, and the best lossless one where the picture of
+    that may differ."""
+    lines = {one.name: one.command for one in report.variants}
+    changed = {
+        one.name: f"changed: {changes(report.base, one.variant)}" if one.variant.settings else "nothing is changed"
+        for one in report.variants
+    }
+    told = {report.best: shown_name(report, report.best or "")}
+    told.setdefault(report.best_lossless, f"{report.best_lossless} (the best lossless variant{_of_lossless(report)})")
+    return [(name, lines[one], changed[one]) for one, name in told.items() if one is not None and lines.get(one)]
+
+
+def _of_lossless(report: TuneReport) -> str:
+    """`, 18.4 % faster than the case as it is written (14.1 to 22.0 %)`; empty where it is that itself."""
+    found = gain(report.tuned, report.best_lossless or "", report.written)
+    if found is None:
+        return ""
+    if not is_faster(report.tuned, report.best_lossless or "", report.written):
+        return f", not proven faster than {WRITTEN}"
+    return f", {_share(found.value)} faster than {WRITTEN}{_interval(found)}"
 
 
 def _unseen(one: TunedVariant, report: TuneReport) -> str:

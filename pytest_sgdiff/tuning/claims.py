@@ -20,6 +20,7 @@ from pytest_sgdiff.tuning.settings import AXES, Ground, choices
 from pytest_sgdiff.tuning.variants import same_but_for, work
 
 Quantity = Literal["time", "memory"]
+Telling = Literal["", "as-fast", "as-long"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,8 +30,10 @@ class Claim:
     variant has `times_gpus` as many GPUs as the second, and where `gpus` is given, that many. Both have the settings
     `beside`, by axis.
 
-    `models` is a pattern of the models that it is made for. `says` is what the guide says, `reading` how it was made a
-    figure where the guide has none. `figures_ms` are the guide's measurement of both, on `machine`."""
+    `models` is a pattern of the models that it is made for. `told_as` is what it calls the ratio of two times, beside
+    shares: so many times as fast, or as long; empty where it calls it nothing. `says` is what the guide says, `reading`
+    how it was made a figure where the guide has none. `figures_ms` are the guide's measurement of both, on
+    `machine`."""
 
     name: str
     axis: Axis
@@ -42,6 +45,7 @@ class Claim:
     beside: Mapping[Axis, str] = field(default_factory=dict)
     quantity: Quantity = "time"
     models: str = ""
+    told_as: Telling = ""
     gpus: int | None = None
     figures_ms: tuple[float, float] | None = None
     machine: str = ""
@@ -80,6 +84,7 @@ _FIRERED = f'{GUIDE}, recipe "Image-edit baselines: JoyAI and FireRed"'
 _BY_LAYER = r"layerwise(-p0\.05|-p0\.1|-p2)?"
 _CFG = r"cfg2(-ulysses\d+)?"
 _ULYSSES = r"ulysses\d+"
+_TWO_STAGES = r"LTX-2"
 _IMAGES = r"FLUX|(?<![A-Za-z])Image|SANA|stable-diffusion|ideogram|FireRed"
 
 CLAIMS: tuple[Claim, ...] = (
@@ -128,6 +133,7 @@ CLAIMS: tuple[Claim, ...] = (
         that=rf"1gpu|{_ULYSSES}",
         times_gpus=2,
         most=0.625,
+        told_as="as-long",
         says="sequence parallelism scales near-linearly with the GPUs",
         reading="twice the GPUs take at most 0.625 times as long: 80 % of a doubling",
         source=f"{LOSSLESS}, multi-GPU",
@@ -149,6 +155,7 @@ CLAIMS: tuple[Claim, ...] = (
         that="eager",
         least=1 / 1.5,
         most=1 / 1.2,
+        told_as="as-fast",
         says="torch.compile is 1.2 to 1.5 times as fast in denoising",
         source=f"{LOSSLESS}, torch.compile",
     ),
@@ -224,6 +231,7 @@ CLAIMS: tuple[Claim, ...] = (
         axis="attention",
         this="sage",
         that="fa",
+        told_as="as-fast",
         says="approximate attention is 1.5 to 2 times as fast, in attention alone",
         reading="faster as a whole",
         source=f"{LOSSY}, approximate attention",
@@ -234,6 +242,7 @@ CLAIMS: tuple[Claim, ...] = (
         this="cache-dit",
         least=1 / 2,
         most=1 / 1.5,
+        told_as="as-fast",
         says="Cache-DiT is 1.5 to 2 times as fast on supported models",
         source=f"{LOSSY}, Cache-DiT",
     ),
@@ -243,6 +252,7 @@ CLAIMS: tuple[Claim, ...] = (
         this="transformer-.*",
         least=1 / 2,
         most=1 / 1.3,
+        told_as="as-fast",
         says="quantised transformers are 1.3 to 1.5 times as fast in compute, SVDQuant 1.5 to 2 times",
         reading="1.3 to 2 times as fast as a whole",
         source=f"{LOSSY}, quantised models and pre-quantised transformers",
@@ -252,6 +262,7 @@ CLAIMS: tuple[Claim, ...] = (
         axis="device-mode",
         this="stages-resident",
         that="stages-original|stages-snapshot",
+        models=_TWO_STAGES,
         says="of LTX-2's device modes resident is fastest",
         source=f'{TABLE}, row "LTX-2 / LTX-2.3"',
     ),
@@ -260,6 +271,7 @@ CLAIMS: tuple[Claim, ...] = (
         axis="device-mode",
         this="stages-original",
         that="stages-resident",
+        models=_TWO_STAGES,
         quantity="memory",
         says="device mode resident uses more memory",
         source=f'{TABLE}, row "LTX-2 / LTX-2.3"',

@@ -12,11 +12,8 @@ from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.runner import command_line
 from pytest_sgdiff.tuning.bench import Bench
 from pytest_sgdiff.tuning.pictures import pictures
-from pytest_sgdiff.tuning.report import TunedVariant
-
-REQUEST_SHARE = 0.05
-"""By how much a whole request must be shorter to be named: its medians come from a few launches, which pause at times
-(docs/noise.md)."""
+from pytest_sgdiff.tuning.report import REQUEST_SHARE, TunedVariant
+from pytest_sgdiff.tuning.requests import other_requests
 
 
 def described(
@@ -24,12 +21,16 @@ def described(
 ) -> tuple[TunedVariant, ...]:
     """What is known of each variant beside its standing."""
     assets = bench.assets(space.variants, launches)
+    written = space.written
+    asks = {} if written is None else {one.variant: one.parts for one in other_requests(written.case, space.variants)}
     return tuple(
         TunedVariant(
             variant=one,
             e2e_ms=_e2e_ms(one.name, launches),
             quality=pictures(bench, space.written, one, launches),
             command=_command(one, engine, assets),
+            tries=tuple(each for each in launches if each.variant == one.name and each.tried is not None),
+            asks=asks.get(one.name, ()),
         )
         for one in space.variants
     )
@@ -42,7 +43,7 @@ def best(tuned: Tuned, described: Sequence[TunedVariant]) -> str | None:
     is in the first group says too little: a slow one is there, too, as long as nobody knows how noisy its launches
     are."""
     about = {one.name: one for one in described}
-    ranked = [one for one in tuned.standings if one.usable]
+    ranked = [one for one in tuned.standings if one.usable and one.variant in about]
     equal = [about[one.variant] for one in ranked if one is ranked[0] or _as_quick(one, ranked[0], tuned.within)]
 
     if not equal:
@@ -61,22 +62,33 @@ def best(tuned: Tuned, described: Sequence[TunedVariant]) -> str | None:
     return min(equal, key=rank).name
 
 
+def best_lossless(tuned: Tuned, described: Sequence[TunedVariant]) -> str | None:
+    """The variant to recommend of those alone that draw what the case as it is written does, lossless ones of the same
+    request; None if none of them can be used."""
+    return best(tuned, [one for one in described if not one.lossy and not one.asks])
+
+
 def quicker_request(tuned: Tuned, described: Sequence[TunedVariant], best: str | None) -> str | None:
     """The variant whose whole request is shorter than that of the recommended one by more than chance
     (REQUEST_SHARE); None if there is none. What settings change outside the metric of the ranking, as offloaded
-    encoders do outside denoising, shows here. A lossy one is none beside a lossless one."""
+    encoders do outside denoising, shows here. A lossy one is none beside a lossless one, and another request is none of
+    any."""
     about = {one.name: one for one in described}
     first = about.get(best or "")
     if first is None or first.e2e_ms is None:
         return None
     others = [about[one.variant] for one in tuned.standings if one.usable]
+    asks_otherwise = {one.variant for one in other_requests(first.variant.case, [one.variant for one in others])}
+    others = [one for one in others if one.name not in asks_otherwise]
     rivals = [(one.e2e_ms, one.name) for one in others if one.e2e_ms is not None and (first.lossy or not one.lossy)]
     shortest, name = min(rivals, default=(math.inf, ""))
     return name if shortest < (1 - REQUEST_SHARE) * first.e2e_ms else None
 
 
 def _as_quick(one: Standing, first: Standing, within: float) -> bool:
-    return one.group == first.group and one.ratio is not None and one.ratio <= 1 + within
+    if one.group != first.group or one.ms is None or first.ms is None:
+        return False
+    return one.ms <= (1 + within) * first.ms
 
 
 def _e2e_ms(name: str, launches: Sequence[TuneLaunch]) -> float | None:

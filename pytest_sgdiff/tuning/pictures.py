@@ -16,17 +16,20 @@ from pytest_sgdiff.quality.pictures import DamagedError
 from pytest_sgdiff.quality.reference import Drawn, alike, reference_of
 from pytest_sgdiff.recordings import store
 from pytest_sgdiff.tuning.bench import Bench
+from pytest_sgdiff.tuning.requests import other_requests
 
 
 def pictures(bench: Bench, written: Variant | None, variant: Variant, launches: Sequence[TuneLaunch]) -> Quality | None:
     """What became of the pictures of a variant; None where it has no launch that counts, or is the case as it is
     `written`, or that cannot be launched. Of a lossless variant they are to be the same but for the noise of the case's
-    own launches, of a lossy one they may be any."""
+    own launches, of a lossy one they may be any. Another request draws what it was asked for: nothing is compared."""
     if written is None or variant.name == written.name:
         return None
     drawn = _drawn(bench, variant, launches)
     if not drawn:
         return None
+    if other_requests(written.case, [variant]):
+        return Quality(code="other-request")
     choice = QualityChoice(mode="lossy") if variant.lossy else LOSSLESS
     try:
         usual, odd = _told_apart(_drawn(bench, written, launches))

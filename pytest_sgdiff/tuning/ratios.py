@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_sgdiff.data.tuning import Standing
+from pytest_sgdiff.data.tuning import Standing, Tuned
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +43,27 @@ def ratio(one: Standing, other: Standing, *, quickest: str) -> Ratio | None:
     if low > high:
         low, high = min(lows[1:]), max(highs[1:])
     return Ratio(value=one.ms / other.ms, low=low, high=high)
+
+
+def gain(tuned: Tuned, fast: str, slow: str) -> Ratio | None:
+    """By which part of the time of one variant the other one takes less; None where both are the same one, or one of
+    them was not measured."""
+    standings = {one.variant: one for one in tuned.standings}
+    if fast == slow or fast not in standings or slow not in standings:
+        return None
+    found = ratio(standings[fast], standings[slow], quickest=quickest_of(tuned.standings))
+    return None if found is None else Ratio(value=1 - found.value, low=1 - found.high, high=1 - found.low)
+
+
+def is_faster(tuned: Tuned, fast: str, slow: str) -> bool:
+    """Whether it is proven that one variant is faster than the other."""
+    found = gain(tuned, fast, slow)
+    if found is None:
+        return False
+    first = next((one.variant for one in tuned.standings if one.usable), None)
+    dropped_by = {one.variant: one.dropped.code for one in tuned.standings if one.dropped is not None}
+    # One that was dropped beside the first is slower than that, also where nobody knows by how much.
+    return found.low > 0 or (fast == first and dropped_by.get(slow) == "slower")
 
 
 def _times(one: Standing) -> tuple[float, float] | None:

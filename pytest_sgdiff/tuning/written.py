@@ -18,6 +18,7 @@ from pytest_sgdiff.engines.flags.lookup import table_flags
 from pytest_sgdiff.engines.flags.translate import VERSIONS, meant_for
 from pytest_sgdiff.printable import printable
 from pytest_sgdiff.tuning.ratios import Ratio, quickest_of, ratio
+from pytest_sgdiff.tuning.requests import other_requests
 from pytest_sgdiff.tuning.variants import AS_WRITTEN
 
 SUFFIX = "_tuned"
@@ -92,11 +93,14 @@ def _rivals(
     variants: Mapping[str, Variant], tuned: Tuned, winner: str, *, written: str, lossy: Collection[str]
 ) -> tuple[str, ...]:
     """The variants that relations are stated with, each proven slower than the one before it: the next best variant and
-    the case as it is `written`, or else one of them. A lossy variant is no rival of a lossless one."""
+    the case as it is `written`, or else one of them. A lossy variant is no rival of a lossless one, and another request
+    is none of any."""
+    asks_otherwise = {one.variant for one in other_requests(variants[winner].case, variants.values())}
     ranked = [
         one.variant
         for one in tuned.standings
         if one.variant in variants and one.variant != winner and one.ms is not None and _counts(one)
+        if one.variant not in asks_otherwise
     ]
     best = [name for name in ranked if name != written and (winner in lossy or name not in lossy)][:1]
     first = [written] if written in ranked else []

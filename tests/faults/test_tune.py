@@ -235,6 +235,49 @@ def test_a_file_whose_path_has_brackets_is_measured_by_several_workers(project: 
     assert {one["launches"] > 0 for one in ranking(project)["variants"].values()} == {True}
 
 
+# The real flags of variants of a matrix, and what they draw.
+PICTURES = """#!/bin/sh
+case " $* " in
+*" --attention-backend fa "*) play=slow:0.6+memory:50000+picture:1 ;;
+*" --attention-backend sage_attn "*) play=slow:0.7+picture:2 ;;
+*" --num-inference-steps 10 "*) play=picture:3 ;;
+*" --enable-torch-compile "*) play=slow:0.8+encoder:60+picture:1 ;;
+*) play=memory:50000+picture:1 ;;
+esac
+SGDIFF_FAKE_SCENARIO=$play exec {fake}/sglang "$@"
+"""
+
+
+def test_reports_agree_on_a_matrix_with_another_request_and_a_case_that_does_not_fit(project: Path) -> None:
+    (project / "engine").write_text(PICTURES.format(fake=FAKE_BIN))
+    how = "plain: {}, compiled: {args: {enable-torch-compile: true}}, short: {args: {num-inference-steps: 10}}, "
+    how += "fa: {args: {attention-backend: fa}}, sage: {args: {attention-backend: sage_attn}, marks: [lossy]}"
+    (project / "cases" / "tiny.yaml").write_text(f"{CASE}    matrix: {{how: {{{how}}}}}\n")
+    forms = ("tuned.json", "tuned.txt", "tuned.md", "tuned.html")
+    words = ("tune", "tiny", "--gpus", "1", "--memory", "40GiB", "--launches", "2", "--allow-lossy")
+    done = tune(project, *(f"--report={form}" for form in forms), "--write=cases/mine.yaml", words=words)
+    assert done.returncode in (0, 1), done.stderr
+    told = ranking(project)
+    found = told["variants"]
+    # Half of the steps draw something else by design.
+    assert (found["short"]["quality"]["code"], found["short"]["lossy"], found["short"]["dropped"]) == (
+        *("other-request", False, None),
+    )
+    assert (told["of_written"], found["plain"]["dropped"]["code"]) == ("given-up", "memory")
+    assert (told["given_up_faster"], told["best_lossless"]) == ("fa", "compiled")
+    assert "compiled" in told["long_requests"]
+    assert (told["front"], told["lossless_front"]) == (["short"], ["compiled"])
+    assert {len(one["tries"]) for one in found.values()} <= {1, 2}
+    assert all(one["launches"] == len(one["tries"]) for one in found.values())
+    assert "faster_than" not in (project / "cases" / "mine.yaml").read_text()
+    headline = told["headline"]
+    for form in forms[1:]:
+        text = (project / form).read_text().replace("\\", "")
+        assert headline in text
+        assert all(note in text for note in told["notes"]), form
+        assert "short (other steps)" in text
+
+
 def test_engines_end_with_a_killed_command_that_ignored_ctrl_c(project: Path, strays: None) -> None:
     """As what a script starts in the background does."""
     (project / "hold").touch()

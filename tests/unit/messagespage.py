@@ -55,6 +55,7 @@ from pytest_sgdiff.lint import RULES
 from pytest_sgdiff.reports import finding_text, problem_text, refusal_text
 from pytest_sgdiff.reports.next_text import FIXES
 from pytest_sgdiff.tuning.claims import ClaimCode
+from pytest_sgdiff.tuning.report import WrittenCode
 from pytest_sgdiff.upstream.refusals import Why
 from tests.golden import FOLDER
 
@@ -285,6 +286,8 @@ PICTURES = {
     "([quality.md](quality.md#pictures-that-show-nothing)).",
     "odd-launch": "In a recording nothing is recorded then; in an A/B run the pictures are not compared "
     "([quality.md](quality.md#an-odd-launch)).",
+    "other-request": "`sgdiff tune` alone says so: a variant asks for something else than the case "
+    "([tune.md](tune.md)).",
     "off": "The case says `quality: off`.",
     "no-output": "The case has no output written.",
     "no-library": "Install the extra `quality`.",
@@ -529,6 +532,13 @@ BISECTIONS = {
     "undecided": "Neither is proven after twice eight pairs.",
     "good-unusable": "The lines below say why. The next such command tries it again.",
     "bad-unusable": "The lines below say why. The next such command tries it again.",
+}
+
+OF_WRITTEN = {
+    "beaten": "A variant is proven faster. `proven_faster` names all that are.",
+    "unproven": "Keep its flags, or look at memory and whole requests: what is faster may be so by chance.",
+    "given-up": "It does not run, not within `--memory`, or other work disturbed it. `given up` says which.",
+    "unmeasured": "It was left out, or the time was used up before. Nothing is said of it.",
 }
 
 SEARCHES = {
@@ -860,6 +870,13 @@ def sections() -> Iterable[Section]:
         codes=get_args(TuneCode),
         says=golden("tune_codes", prefix="end "),
         means=SEARCHES,
+    )
+    yield Section(
+        title="The case beside its variants",
+        about="What became of the case as it is written in a search: `of_written` in the JSON of `sgdiff tune`.",
+        codes=get_args(WrittenCode),
+        says=golden("tune_written_case"),
+        means=OF_WRITTEN,
     )
     yield Section(
         title="Searches that stop",

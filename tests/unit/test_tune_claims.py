@@ -135,6 +135,15 @@ def test_claims_of_other_models_are_left_out():
     names = {one.name for one in applying(case_of("seed: 1"))}
     assert "layerwise-video" in names
     assert names.isdisjoint({"cfg-firered-1.0", "resident-image", "ulysses-against-ring"})
+    of_stages = {"device-mode", "device-mode-memory"}
+    assert names.isdisjoint(of_stages)
+    assert of_stages <= {one.name for one in applying(case_of("seed: 1", model="Lightricks/LTX-2.3"))}
+
+
+def test_a_claim_in_times_is_answered_in_times():
+    for one in CLAIMS:
+        assert (one.told_as == "as-fast") == ("times as fast" in one.says), one.name
+        assert (one.told_as == "as-long") == ("times as long" in one.reading), one.name
 
 
 def test_nothing_is_claimed_of_a_space_without_variants():

@@ -29,13 +29,14 @@ from pytest_sgdiff.data import (
     Setting,
     Similarity,
     Standing,
+    Tried,
     TuneCode,
 )
 from pytest_sgdiff.reports import tune_json
-from pytest_sgdiff.tuning.claims import CLAIMS, Claim, ClaimCode, ClaimResult, Compared
+from pytest_sgdiff.tuning.claims import CLAIMS, Claim, ClaimCode, ClaimResult, Compared, Telling
 from pytest_sgdiff.tuning.ratios import Ratio
-from pytest_sgdiff.tuning.report import TuneReport
-from tests.unit.test_tune_reports import OTHER, ends, report
+from pytest_sgdiff.tuning.report import TuneReport, WrittenCode
+from tests.unit.test_tune_reports import OTHER, ends, report, tries
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "tune.schema.json").read_text())
 DEFS = SCHEMA["$defs"]
@@ -57,6 +58,10 @@ def test_every_end_of_a_search_follows_the_published_schema() -> None:
     )
     # All that is written is in the schema.
     assert set(rendered(full)) == set(SCHEMA["properties"])
+    measured = replace(full.variants[1], tries=tries(0.064, None))
+    told = rendered(replace(full, variants=(full.variants[0], measured, *full.variants[2:])))
+    by_name = {one["variant"]: one for one in told["variants"]}
+    assert [one["lost"] for one in by_name["cfg2"]["tries"]] == [0.064, None]
 
 
 def test_what_nothing_bounds_is_null() -> None:
@@ -80,8 +85,9 @@ def test_the_schema_itself_is_valid_and_refuses_a_ranking_without_a_lossy_mark()
         (
             Standing,
             DEFS["variant"]["properties"],
-            "faster words lossy gpus e2e_ms settings args env changes quality command",
+            "faster words lossy gpus e2e_ms settings args env changes quality command tries",
         ),
+        (Tried, DEFS["try"]["properties"], "variant round e2e_ms"),
         (Dropped, DEFS["dropped"]["properties"], ""),
         (Setting, DEFS["setting"]["properties"], ""),
         (Pruned, DEFS["pruned"]["properties"], "words"),
@@ -95,7 +101,7 @@ def test_the_schema_itself_is_valid_and_refuses_a_ranking_without_a_lossy_mark()
     ],
 )
 def test_the_schema_knows_every_field_of_the_nouns(cls: type, properties: dict[str, Any], more: str) -> None:
-    assert {field.name for field in dataclasses.fields(cls)} | set(more.split()) == set(properties)
+    assert {field.name for field in dataclasses.fields(cls)} ^ set(more.split()) == set(properties)
 
 
 def test_the_schema_knows_every_field_of_what_became_of_pictures() -> None:
@@ -114,6 +120,8 @@ def test_the_schema_knows_every_field_of_what_became_of_pictures() -> None:
         (QualityCode, DEFS["quality"]["properties"]["code"]),
         (ProblemCode, DEFS["problem"]["properties"]["code"]),
         (Axis, DEFS["axis"]),
+        (WrittenCode, SCHEMA["properties"]["of_written"]),
+        (Telling, DEFS["claim"]["properties"]["claim"]["properties"]["told_as"]),
     ],
 )
 def test_the_schema_knows_every_code(codes: Any, known: dict[str, Any]) -> None:

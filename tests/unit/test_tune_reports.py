@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -14,6 +15,7 @@ from pytest_sgdiff.data import (
     Case,
     DropCode,
     Dropped,
+    EngineInfo,
     Location,
     OtherRequest,
     Problem,
@@ -39,8 +41,9 @@ from pytest_sgdiff.data.failures import NoRoom, OutOfMemory
 from pytest_sgdiff.data.pictures import OTHER_PICTURE
 from pytest_sgdiff.reports import tune_json, tune_markdown, tune_text
 from pytest_sgdiff.reports.html import tune_page
+from pytest_sgdiff.tuning.bench import Bench, Plan
 from pytest_sgdiff.tuning.claims import CLAIMS, ClaimCode, ClaimResult, Compared
-from pytest_sgdiff.tuning.outcome import best, quicker_request
+from pytest_sgdiff.tuning.outcome import best, best_lossless, described, quicker_request
 from pytest_sgdiff.tuning.ratios import Ratio
 from pytest_sgdiff.tuning.report import TunedVariant, TuneReport
 from tests import factories
@@ -159,6 +162,7 @@ def report(code: TuneCode = "decided", **changes: Any) -> TuneReport:
         "front": ("cfg2+compile", "cfg2+sage", "as-written"),
         "lossless_front": ("cfg2+compile", "cfg2", "as-written"),
         "best": "cfg2+compile",
+        "best_lossless": "cfg2+compile",
         "claims": (
             ClaimResult(claim=firered, code="held", pairs=(pair,)),
             ClaimResult(claim=CLAIMS[3], code="untried"),
@@ -171,8 +175,13 @@ def report(code: TuneCode = "decided", **changes: Any) -> TuneReport:
     return TuneReport(**{**fields, **changes})
 
 
+def usable(tuned: Tuned) -> Tuned:
+    """Without the variants that cannot be used."""
+    return replace(tuned, standings=tuple(one for one in tuned.standings if one.usable))
+
+
 def ends() -> list[TuneReport]:
-    lossy = report(best="cfg2+sage")
+    lossy = report(best="cfg2+sage", best_lossless="cfg2+compile")
     nothing = replace(report("nothing", best=None, front=(), claims=(), file="").tuned, standings=())
     return [
         report(),
@@ -180,7 +189,7 @@ def ends() -> list[TuneReport]:
         report("budget"),
         report("launches"),
         lossy,
-        report(tuned=nothing, best=None, front=(), claims=(), file="", budget_s=None),
+        report(tuned=nothing, best=None, best_lossless=None, front=(), claims=(), file="", budget_s=None),
     ]
 
 
@@ -292,6 +301,9 @@ def test_the_variants_of_a_dry_run_and_the_steps_of_a_search() -> None:
 def test_json_has_everything_as_figures() -> None:
     told = json.loads(tune_json.render(report()))
     assert (told["schema"], told["code"], told["best"]) == (1, "decided", "cfg2+compile")
+    assert (told["fastest"], told["best_lossless"], told["of_written"]) == ("cfg2+compile", "cfg2+compile", "beaten")
+    assert told["proven_faster"] == ["cfg2+compile", "cfg2+sage", "cfg2"]
+    assert (told["given_up_faster"], told["long_requests"]) == ("cache-dit", [])
     by_name = {one["variant"]: one for one in told["variants"]}
     assert by_name["cfg2"]["faster"] == pytest.approx(1 - 8000 / 10955.9)
     assert by_name["cfg2+sage"]["quality"]["similarity"]["ssim"] == 0.981
@@ -322,6 +334,8 @@ def test_a_picture_needs_two_points() -> None:
     assert picture is not None
     assert len(picture.marks) == 5
     assert {mark.kind for mark in picture.marks} == {"improved", "now", "baseline", "regressed"}
+    # The recommended one is drawn over all others.
+    assert [mark.kind for mark in picture.marks[-3:]] == ["now", "now", "improved"]
     # The limit is drawn, and the axes show all of it.
     assert any(line.kind == "limit" for line in picture.lines)
     assert all(0 <= mark.x <= picture.width and 0 <= mark.y <= picture.height for mark in picture.marks)
@@ -352,7 +366,7 @@ def test_a_variant_that_looks_slower_is_not_recommended_for_its_gpus_or_pictures
     )
     said = tune_text.headline(replace(found, tuned=ranked, variants=variants, best="cfg2", written="cfg2"))
     assert "cfg2+compile is the fastest so far by denoise" in said
-    assert "recommended: cfg2, 1 GPU, 15.0 % slower (0.0 .. +20.0 %)" in said
+    assert "recommended: cfg2, 1 GPU, 15.0 % slower by denoise (0.0 to +20.0 %)" in said
     assert json.loads(tune_json.render(replace(found, best="cfg2+sage")))["fastest"] == "cfg2+compile"
 
 
@@ -423,29 +437,46 @@ def test_pictures_that_were_not_compared_are_named_with_the_reason() -> None:
         quality = Quality(code=code, missing=("av",), flaw="too-large", name="a.mp4", launch=2, now="81", then="80")
         winner = replace(found.variants[2], quality=quality)
         told = replace(found, variants=(*found.variants[:2], winner, *found.variants[3:]))
-        notes = tune_text.notes(told)
-        assert len(notes) == 1
+        notes = [one for one in tune_text.notes(told) if "cfg2+compile" in one]
+        # Of another request another note says so.
+        assert len(notes) == (code != "other-request")
         lines += [f"{code}: {tune_text.picture(quality)}", *notes]
     nothing = replace(found, variants=(*found.variants[:2], replace(found.variants[2], quality=None)))
     lines += [*tune_text.notes(nothing), *tune_text.notes(replace(nothing, written=""))]
     check_golden("tune_unseen", lines)
     assert tune_text.picture(Quality(code="same")) == "the same"
-    assert tune_text.notes(found) == []
+    assert tune_text.notes(replace(found, tuned=usable(found.tuned))) == []
     # The case as it is written draws what it draws.
-    assert tune_text.notes(replace(found, best="as-written")) == []
+    assert tune_text.notes(replace(found, tuned=usable(found.tuned), best="as-written")) == []
 
 
 def test_a_pair_of_a_claim_says_how_much_less_or_more() -> None:
     memory = next(one for one in CLAIMS if one.quantity == "memory")
-    ratios = [Ratio(value=0.7, low=0.668, high=0.734), Ratio(value=1.12, low=0.9, high=float("inf"))]
+    nothing = float("inf")
+    ratios = [Ratio(value=0.7, low=0.668, high=0.734), Ratio(value=1.12, low=0.9, high=nothing)]
+    ratios += [Ratio(value=0.9, low=0.0, high=1.1), Ratio(value=0.9, low=0.0, high=nothing)]
+    ratios += [Ratio(value=1.0, low=0.99, high=1.01)]
+    timed = [next(one for one in CLAIMS if one.name == name) for name in ("compile", "scaling")]
+    codes: list[ClaimCode] = ["held", "less", "more", "open"]
     check_golden(
         "tune_pairs",
         [
             tune_text.claim(
                 ClaimResult(claim=one, code="held", pairs=(Compared(this="fa", that="sdpa", code="held", ratio=ratio),))
             )
-            for one in (CLAIMS[2], memory)
+            for one in (CLAIMS[2], *timed, memory)
             for ratio in (*ratios, Ratio(value=0.275, low=0.275, high=0.275))
+        ]
+        + [
+            # Which pair says what, where they say something else.
+            tune_text.claim(
+                ClaimResult(
+                    claim=timed[0],
+                    code="less",
+                    pairs=tuple(Compared(this="fa", that="sdpa", code=code, ratio=ratios[0]) for code in codes[count:]),
+                )
+            )
+            for count in range(4)
         ],
     )
 
@@ -537,3 +568,220 @@ def test_a_variant_that_was_dropped_beside_the_first_is_slower_than_that_by_what
     open_ = replace(told, tuned=replace(told.tuned, standings=(told.tuned.standings[0], replace(unsure, dropped=None))))
     (alike,) = tune_text.comparisons(open_, verbose=True)
     assert alike.startswith("cfg2+compile and cfg2 cannot be distinguished")
+
+
+def of(found: TuneReport, **standings: Standing | None) -> TuneReport:
+    """The report with other standings, by name with `_` for other signs; None takes one away."""
+    names = {re.sub(r"\W", "_", one.variant): one.variant for one in found.tuned.standings}
+    changed = {names[name]: one for name, one in standings.items()}
+    kept = (changed.get(one.variant, one) for one in found.tuned.standings)
+    return replace(found, tuned=replace(found.tuned, standings=tuple(one for one in kept if one is not None)))
+
+
+def test_what_became_of_the_case_as_it_is_written_is_said_first() -> None:
+    found = report("equal", best="as-written")
+    alike = standing("as-written", 8048.0, 3, group=1, ratio_low=1.0, ratio_high=1.025)
+    first = standing("cfg2+compile", 8000.0, 3, group=1)
+    unproven = of(found, as_written=alike)
+    itself = of(found, cfg2_compile=standing("as-written", 7990.0, group=1), cfg2_sage=first, as_written=None)
+    written = {one.variant: one for one in found.tuned.standings}["as-written"]
+    large = of(found, as_written=replace(written, group=None, dropped=Dropped(code="memory"), memory_mib=47000.0))
+    quick = of(found, as_written=standing("as-written", 7000.0, dropped=Dropped(code="memory"), memory_mib=47000.0))
+    failed = of(found, as_written=standing("as-written", dropped=Dropped(code="failed", problem=OOM)))
+    waiting = of(found, as_written=standing("as-written"))
+    pruned = replace(of(found, as_written=None), written="", pruned=(replace(found.pruned[2], name="as-written"),))
+    alone = of(found, cfg2_compile=alike, cfg2_sage=None, cfg2=None, as_written=None)
+    told = [replace(found, best=None), alone, unproven, itself, large, quick, failed, waiting, pruned]
+    assert [one.of_written for one in told] == [
+        *("beaten", "unproven", "unproven", "unproven", "given-up", "given-up", "given-up", "unmeasured", "unmeasured"),
+    ]
+    assert unproven.proven_faster == itself.proven_faster == quick.proven_faster == ()
+    assert large.proven_faster == ("cfg2+compile", "cfg2+sage", "cfg2")
+    assert json.loads(tune_json.render(unproven))["of_written"] == "unproven"
+    assert json.loads(tune_json.render(unproven))["proven_faster"] == []
+    others = [one if one.of_written == "unproven" else replace(one, best="cfg2+compile") for one in told]
+    # Page of messages: the first one of each code.
+    others[1:3] = others[2:0:-1]
+    check_golden("tune_written_case", [f"{one.of_written}: {tune_text.headline(one)}" for one in others])
+
+
+def test_a_variant_that_was_dropped_beside_the_first_is_proven_slower() -> None:
+    found = report()
+    unsure = replace(found.tuned.standings[3], low=7000.0, ratio_low=1.0, ratio_high=1.9)
+    assert of(found, as_written=unsure).proven_faster == ("cfg2+compile",)
+    assert of(found, as_written=replace(unsure, dropped=None)).of_written == "unproven"
+
+
+def test_a_faster_variant_that_cannot_be_used_is_named_with_its_time_and_the_reason() -> None:
+    found = report()
+    assert found.given_up_faster == "cache-dit"
+    (note,) = tune_text.notes(found)
+    assert "7.000 s" in note
+    assert "cache-dit (lossy)" in note
+    assert "45.90 GiB" in note
+    slower = standing("cache-dit", 8100.0, dropped=Dropped(code="picture"))
+    assert of(found, cache_dit=slower).given_up_faster is None
+    # That another request is faster says nothing of settings.
+    other = OtherRequest(variant="cache-dit", parts=("steps",))
+    assert replace(found, other_requests=(other,)).given_up_faster is None
+    quick = replace(found, other_requests=(replace(other, variant="cfg2+compile"),))
+    assert of(quick, cache_dit=standing("cache-dit", 8020.0, dropped=Dropped(code="picture"))).given_up_faster == (
+        "cache-dit"
+    )
+
+
+def test_beside_a_lossy_winner_the_best_lossless_variant_has_its_command_line_too() -> None:
+    found = report(best="cfg2+sage")
+    lines = ["sglang generate --attention-backend sage_attn"]
+    lines += ["sglang generate --enable-cfg-parallel --enable-torch-compile"]
+    assert [command for _, command, _ in tune_text.commands(found)] == lines
+    page = tune_page.render(found).partition("</style>")[2]
+    for text in ("\n".join(tune_text.summary(found)), tune_markdown.render(found), page):
+        assert [text.count(line) for line in lines] == [1, 1]
+        named = text.replace("\\", "").index("un cfg2+compile (the best lossless variant, 40.4 % faster than the case")
+        assert text.index(lines[0]) < named < text.replace("\\", "").index(lines[1])
+    assert json.loads(tune_json.render(found))["best_lossless"] == "cfg2+compile"
+    assert len(tune_text.commands(report())) == 1
+    assert len(tune_text.commands(replace(found, best_lossless=None))) == 1
+    name, _, changed = tune_text.commands(replace(found, best_lossless="as-written"))[1]
+    assert (name, changed) == ("as-written (the best lossless variant)", "nothing is changed")
+    assert "--enable-torch-compile" in tune_text.commands(report())[0][2]
+    alike = of(found, as_written=standing("as-written", 8048.0, group=1, ratio_low=1.0, ratio_high=1.025))
+    assert "not proven faster" in tune_text.commands(alike)[1][0]
+    # What must be known of its pictures is said, too.
+    unseen = replace(found.variants[2], quality=Quality(code="no-samples"))
+    told = tune_text.notes(replace(found, variants=(*found.variants[:2], unseen, *found.variants[3:])))
+    assert [one for one in told if one.startswith("whether cfg2+compile draws the same picture")]
+
+
+def test_the_best_lossless_variant_is_chosen_as_the_best_one_is() -> None:
+    found = report()
+    sage, compiled = (found.tuned.standings[1], found.tuned.standings[0])
+    quick = replace(sage, ms=7000.0)
+    slower = replace(compiled, ratio=1.4, group=2)
+    alike = replace(slower, variant="cfg2", ms=8100.0)
+    tuned = replace(found.tuned, standings=(quick, slower, alike))
+    assert best(tuned, found.variants) == "cfg2+sage"
+    # Of equal ones the one with the fewest settings.
+    short = [replace(one, e2e_ms=9000.0) for one in found.variants]
+    assert best_lossless(tuned, short) == "cfg2"
+    assert best_lossless(replace(tuned, standings=(quick, slower, replace(alike, ms=8200.0))), short) == "cfg2+compile"
+    assert best_lossless(replace(tuned, standings=(quick,)), short) is None
+    # Another request draws another picture by design.
+    other = [replace(one, asks=("seed",)) if one.name == "cfg2" else one for one in short]
+    assert best_lossless(tuned, other) == "cfg2+compile"
+
+
+def test_claims_that_were_not_tried_are_named_in_one_line_everywhere() -> None:
+    found = report()
+    (tried, untried) = tune_text.claims(found)
+    assert tried.startswith("held here")
+    assert untried.endswith(": scaling")
+    page = tune_page.render(found).partition("</style>")[2]
+    terse = "\n".join(tune_text.summary(found))
+    for text in (terse, "\n".join(tune_text.summary(found, verbose=True)), tune_markdown.render(found), page):
+        assert text.count("not tried") == 1
+    assert len(tune_text.claims(replace(found, claims=found.claims[:1]))) == 1
+
+
+def tries(*lost: float | None) -> tuple[TuneLaunch, ...]:
+    return tuple(
+        TuneLaunch(
+            round=number,
+            variant="cfg2",
+            tried=Tried(variant="cfg2", ms=10900.0 + number, lost=share, memory_mib=38000.0, gpu_s=40.0),
+            e2e_ms=11600.0,
+        )
+        for number, share in enumerate(lost, start=1)
+    )
+
+
+def test_the_launches_of_each_variant_are_given_with_what_they_lost() -> None:
+    found = report()
+    measured = replace(found.variants[1], tries=tries(0.064, None, 0.005))
+    told = replace(found, variants=(found.variants[0], measured, *found.variants[2:]))
+    by_name = {one["variant"]: one for one in json.loads(tune_json.render(told))["variants"]}
+    first, second, third = by_name["cfg2"]["tries"]
+    assert first == {"round": 1, "ms": 10901.0, "lost": 0.064, "memory_mib": 38000.0, "e2e_ms": 11600.0, "gpu_s": 40.0}
+    assert (second["lost"], third["lost"], by_name["sage"]["tries"]) == (None, 0.005, [])
+    # What is just even is even.
+    cells = {row[1]: row[3] for row in tune_text.ranking(told)[1:]}
+    assert (cells["cfg2"], cells["cfg2+compile"]) == ("3 (1 uneven)", "5")
+    page = tune_page.render(told)
+    for text in ("\n".join(tune_text.summary(told)), tune_markdown.render(told), page):
+        assert "1 uneven" in text.replace("\\", "")
+    assert [line for line in tune_text.legend(told) if line.startswith("uneven")]
+    assert not [line for line in tune_text.legend(found) if line.startswith("uneven")]
+
+
+def test_the_legend_explains_the_columns_that_there_are() -> None:
+    found = report()
+    heads = [line.partition(":")[0] for line in tune_text.legend(found)]
+    assert heads == ["group", "slower than the first", "whole request", "picture"]
+    assert set(heads) <= set(tune_text.HEAD)
+    # Ranked by whole requests there is one time alone.
+    assert len(tune_text.legend(replace(found, metric="e2e"))) == 3
+    alone = replace(found.tuned, standings=found.tuned.standings[:1])
+    assert [line.partition(":")[0] for line in tune_text.legend(replace(found, tuned=alone))] == [
+        *("group", "whole request", "picture")
+    ]
+    assert tune_text.legend(ends()[-1]) == []
+    ranked, usable_ones = tune_text.legend(found)[0], tune_text.legend(replace(found, tuned=usable(found.tuned)))[0]
+    assert ranked.startswith(usable_ones)
+    assert len(ranked) > len(usable_ones)
+
+
+def test_a_whole_request_that_takes_much_longer_than_its_rank_suggests_is_named() -> None:
+    found = report()
+    assert found.long_requests == ()
+
+    def with_request(e2e_ms: float, **more: Any) -> TuneReport:
+        slow = replace(found.variants[2], e2e_ms=e2e_ms)
+        return replace(found, variants=(*found.variants[:2], slow, *found.variants[3:]), **more)
+
+    # Of the others what is outside of denoising takes 644 ms at least: 8.000 s suggest 8.644 s.
+    assert with_request(1.24 * 8644.1).long_requests == ()
+    told = with_request(1.26 * 8644.1)
+    assert told.long_requests == ("cfg2+compile",)
+    assert [one for one in tune_text.notes(told) if "cfg2+compile (10.89 s, of which denoise 8.000 s)" in one]
+    assert json.loads(tune_json.render(told))["long_requests"] == ["cfg2+compile"]
+    assert with_request(20000.0, metric="e2e").long_requests == ()
+    other = OtherRequest(variant="cfg2+compile", parts=("frames",))
+    assert with_request(20000.0, other_requests=(other,)).long_requests == ()
+
+
+def test_another_request_is_marked_wherever_it_is_named_and_rivals_no_other() -> None:
+    found = report()
+    more = replace(CASE, args={**CASE.args, "num-inference-steps": 4})
+    short = TunedVariant(
+        variant=replace(found.variants[2].variant, case=more),
+        e2e_ms=4000.0,
+        quality=Quality(code="other-request"),
+        asks=("steps",),
+        command="sglang generate --num-inference-steps 4",
+    )
+    variants = (*found.variants[:2], short, *found.variants[3:])
+    assert not short.lossy
+    assert quicker_request(found.tuned, variants, "cfg2") is None
+    assert quicker_request(found.tuned, found.variants, "cfg2") == "cfg2+compile"
+    told = replace(found, variants=variants, other_requests=(OtherRequest(variant="cfg2+compile", parts=("steps",)),))
+    page = tune_page.render(told).partition("</style>")[2]
+    for text in ("\n".join(tune_text.summary(told, verbose=True)), tune_markdown.render(told), page):
+        plain = text.replace("\\", "")
+        assert plain.count("cfg2+compile (other steps)") == len(re.findall(r"cfg2\+compile", plain)) > 5
+    check_golden(
+        "tune_other_request", [tune_text.headline(told), *tune_text.notes(told), tune_text.lossless_front(told)]
+    )
+
+
+def test_what_is_known_of_each_variant_beside_its_rank(tmp_path: Path) -> None:
+    plain = replace(variant(), case=replace(CASE, variant=None))
+    short = variant(replace(COMPILE, args={"num-inference-steps": 4}))
+    bench = Bench(plan=Plan(case=CASE, metric="denoise", engine_cmd=("x",), gpus="2", cwd=tmp_path), folder=tmp_path)
+    launches = [replace(one, variant=short.name) for one in tries(0.064, None)]
+    launches.append(TuneLaunch(round=3, variant=short.name, dropped=Dropped(code="disturbed")))
+    launches.append(replace(launches[0], round=4, variant=plain.name))
+    engine = EngineInfo(command=("x",), version="0.5.17")
+    first, second = described(Space(variants=(plain, short)), launches, bench, engine)
+    assert ([one.round for one in first.tries], [one.round for one in second.tries]) == ([4], [1, 2])
+    assert (first.asks, second.asks, second.uneven) == ((), ("steps",), 1)

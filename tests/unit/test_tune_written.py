@@ -109,6 +109,21 @@ def test_a_case_that_was_the_best_as_it_was_written_beats_the_next_best():
     assert work(cases["fastest"]) == work(WAN)
 
 
+def test_another_request_is_no_rival():
+    """That fewer steps take less time is no gain of settings."""
+    how = "{plain: {}, short: {args: {num-inference-steps: 4}}, brief: {args: {seed: 1}}, "
+    how += "compiled: {args: {num-inference-steps: 4, enable-torch-compile: true}}}"
+    text = f"cases: {{one: {{model: m, gpus: 1, args: {{num-inference-steps: 50}}, matrix: {{how: {how}}}}}}}"
+    found = matrix_space(load_cases("c.yaml", text), gpus=1, engine=table_flags("0.5.17"))
+    times = {"short": 100.0, "compiled": 150.0, "brief": 800.0, "plain": 1000.0}
+    cases = written(found, tuned(times), "short")
+    assert [(label, one.args["num-inference-steps"]) for label, one in cases.items()] == [
+        *(("fastest", 4), ("runner_up", 4))
+    ]
+    assert written(found, tuned({"short": 100.0, "plain": 1000.0}), "short")[""].faster_than is None
+    assert written(found, tuned({"brief": 800.0, "plain": 1000.0}), "brief")[""].faster_than is None
+
+
 def test_a_variant_that_does_not_count_is_no_rival():
     ranked = tuned({"resident": 800.0, "fsdp": 900.0, "as-written": 1000.0})
     first, second, third = ranked.standings

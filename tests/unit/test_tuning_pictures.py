@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +25,7 @@ SHAPES: dict[str, Any] = {"A": levels(), "B": levels(1), "C": levels(2), "a": le
 
 
 @pytest.fixture
-def compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], tuple[Any, ...]]:
+def compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Any, ...]]:
     """What becomes of a variant that drew so, beside the launches of the case as it is written."""
     bench = Bench(plan=Plan(case=CASE, metric="e2e", engine_cmd=("x",), gpus="1", cwd=tmp_path), folder=tmp_path)
     samples: dict[int, tuple[OutputSample, ...]] = {}
@@ -34,17 +35,28 @@ def compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
 
     monkeypatch.setattr(store, "read_launches", read)
 
-    def judge(written: str, variant: str) -> tuple[Any, ...]:
+    def judge(written: str, variant: str, of: Variant = QUICK) -> tuple[Any, ...]:
         launches = []
         samples.clear()
         for number, (owner, shape) in enumerate([*((WRITTEN, s) for s in written), *((QUICK, s) for s in variant)]):
             samples[number] = (drew(SHAPES[shape]),)
             launches.append(_launch(number, owner))
-        found = pictures(bench, WRITTEN, QUICK, launches)
+        found = pictures(bench, WRITTEN, of, launches)
         odd = [one.launch for one in odd_launches(bench, WRITTEN, launches)]
-        return (None if found is None else found.other_picture), odd, is_settled(bench, WRITTEN, launches)
+        return found, odd, is_settled(bench, WRITTEN, launches)
 
     return judge
+
+
+@pytest.mark.parametrize("asked", [{"prompt": "a dog"}, {"width": 64}, {"num-inference-steps": 4}, {"seed": 1}])
+def test_another_request_draws_another_picture_by_design(
+    compared: Callable[..., tuple[Any, ...]], asked: dict[str, Any]
+) -> None:
+    other = replace(QUICK, case=replace(QUICK.case, args={**QUICK.case.args, **asked}))
+    (found, *_) = compared("AA", "B", other)
+    assert (found.code, found.other_picture) == ("other-request", False)
+    # Where nothing was measured nothing is said.
+    assert compared("AA", "", other)[0] is None
 
 
 def _launch(number: int, owner: Variant) -> TuneLaunch:
@@ -70,11 +82,12 @@ def _launch(number: int, owner: Variant) -> TuneLaunch:
     ],
 )
 def test_an_odd_launch_of_the_case_hides_no_other_picture(
-    compared: Callable[[str, str], tuple[Any, ...]],
+    compared: Callable[..., tuple[Any, ...]],
     written: str,
     variant: str,
     other: bool,
     odd: list[int],
     settled: bool,
 ) -> None:
-    assert compared(written, variant) == (other, odd, settled)
+    (found, *rest) = compared(written, variant)
+    assert (found.other_picture, *rest) == (other, odd, settled)

@@ -34,9 +34,9 @@ def render(report: TuneReport) -> str:
             badge={"decided": "pass", "equal": "pass", "nothing": "regressed"}.get(report.tuned.code, "inconclusive"),
             facts=tune_text.facts(report),
             notes=tune_text.notes(report),
-            command=tune_text.command_of(report),
-            best=tune_text.shown_name(report, report.best or ""),
+            commands=tune_text.commands(report),
             ranking=_columns(tune_text.ranking(report)),
+            legend=tune_text.legend(report),
             settings=[
                 (tune_text.name_of(one), tune_text.changes(report.base, one.variant), tune_text.sources(one.variant))
                 for one in report.variants
@@ -46,12 +46,13 @@ def render(report: TuneReport) -> str:
             fronts=[
                 (caption, _columns(rows))
                 for caption, rows in (
-                    ("The quickest variant for each amount of memory", tune_text.front_rows(report)),
-                    ("The same of the lossless variants alone", tune_text.lossless_rows(report)),
+                    (tune_text.FRONT, tune_text.front_rows(report)),
+                    (tune_text.lossless_front(report), tune_text.lossless_rows(report)),
                 )
                 if rows
             ],
-            claims=tune_text.claims(report, verbose=True),
+            guide=tune_text.guide(report),
+            claims=tune_text.claims(report),
             given_up=tune_text.given_up(report),
             left_out=tune_text.left_out(report, verbose=True),
             version=__version__,
@@ -93,7 +94,8 @@ def picture(report: TuneReport) -> Plot | None:
     if len(front) > 1:
         paths.append(Path(d=curve(_steps(front, x, y)), kind="trend"))
     marks = []
-    for one in known:
+    # What is to be seen is drawn over the rest.
+    for one in sorted(known, key=lambda one: (one.variant == report.best, one.variant in report.front)):
         place = x.at(one.memory_mib or 0.0)
         if one.low is not None and one.high is not None:
             lines.append(Line(x1=place, y1=y.at(one.low), x2=place, y2=y.at(one.high), kind="centre"))
