@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_sgdiff.cases.load import load_cases, read_cases
+from pytest_sgdiff.cases.transformers import transformers
 from pytest_sgdiff.data import Case, Location
 from pytest_sgdiff.data.tuning import Setting, Space, Standing, Tuned
 from pytest_sgdiff.engines.flags.lookup import config_key
@@ -39,7 +40,8 @@ def sound(found: Space, case: Case, *, gpus: int, version: str | None, product: 
     assert len({one.case.id for one in found.variants}) == len(names)
     assert len({work(one.case) for one in found.variants}) == len(names)
     for one in found.variants:
-        assert [each for each in advise(one.case, engine=engine, gpu_products=product) if each.level == "error"] == []
+        told = advise(one.case, engine=engine, gpu_products=product, transformers=transformers(one.case))
+        assert [each for each in told if each.level == "error"] == []
         assert engine is None or [each for each in complaints(one.case, engine) if each.level == "error"] == []
         assert one.case.gpus <= gpus
         assert len({each.axis for each in one.settings}) == len(one.settings)
