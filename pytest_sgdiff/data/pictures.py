@@ -146,6 +146,7 @@ QualityCode = Literal[
     # Compared and accepted.
     "same",
     "allowed",
+    "rounding",
     "lossy",
     # Compared, and another picture.
     "changed",

@@ -184,6 +184,7 @@ def _flawed(q: Quality, base: str) -> str:
 _WORDS: Mapping[QualityCode, Callable[[Quality, str], str]] = {
     "same": lambda q, base: f"the pictures are those of the {base}{_compared(q)}",
     "allowed": lambda q, base: f"the pictures are as close to those of the {base} as the case allows{_compared(q)}",
+    "rounding": lambda q, base: f"the pictures are like those of the {base}, and differ by rounding{_compared(q)}",
     "lossy": lambda q, base: f"the pictures may differ from those of the {base}{_compared(q)}",
     "changed": _changed,
     "beyond-allowed": _allowed,

@@ -475,7 +475,8 @@ def picture(quality: Quality | None) -> str:
         return ""
     if quality.similarity is not None:
         seen = quality_text.figures(quality.similarity)
-        return {"same": "the same", "changed": f"another, {seen}"}.get(quality.code, seen)
+        known = {"same": "the same", "changed": f"another, {seen}", "rounding": f"alike, {seen}"}
+        return known.get(quality.code, seen)
     if quality.other_picture:
         return "another"
     if quality.code == "same":
@@ -582,6 +583,8 @@ def _drawn(one: TunedVariant, report: TuneReport) -> list[str]:
     if one.quality is not None and one.quality.code == "other-request":
         # The note on other requests says so.
         return []
+    if one.quality is not None and one.quality.code == "rounding":
+        return [f"{one.name} adds in another order: {quality_text.words(one.quality, base='case as it is written')}"]
     if one.name != report.written and (why := _unseen(one, report)):
         return [f"whether {one.name} draws the same picture was not checked: {why}"]
     if one.quality is not None and accepts_anything(one.quality.noise):

@@ -286,6 +286,7 @@ PICTURES = {
     "([quality.md](quality.md#pictures-that-show-nothing)).",
     "odd-launch": "In a recording nothing is recorded then; in an A/B run the pictures are not compared "
     "([quality.md](quality.md#an-odd-launch)).",
+    "rounding": "`sgdiff tune` alone says so: a setting changes the order of sums ([tune.md](tune.md)).",
     "other-request": "`sgdiff tune` alone says so: a variant asks for something else than the case "
     "([tune.md](tune.md)).",
     "off": "The case says `quality: off`.",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_sgdiff.data import Case, OutputSample, Tried, TuneLaunch, Variant
+from pytest_sgdiff.data import Case, OutputSample, QualityChoice, Setting, Tried, TuneLaunch, Variant
 from pytest_sgdiff.recordings import store
 from pytest_sgdiff.tuning.bench import Bench, Plan
 from pytest_sgdiff.tuning.pictures import is_settled, odd_launches, pictures
@@ -91,3 +91,43 @@ def test_an_odd_launch_of_the_case_hides_no_other_picture(
 ) -> None:
     (found, *rest) = compared(written, variant)
     assert (found.other_picture, *rest) == (other, odd, settled)
+
+
+def _rounded(by: float) -> Any:
+    """The picture, and differences of so many levels in every pixel that have nothing to do with it."""
+    rng = np.random.default_rng(7)
+    moved = levels().astype(float) + by * rng.standard_normal(levels().shape)
+    return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("axis", "by", "code"),
+    [
+        *((axis, 5.0, "rounding") for axis in ("topology", "compile", "attention")),
+        # Offloading moves weights, and changes no sum.
+        ("offload", 5.0, "changed"),
+        # Farther off than rounding was ever seen to be.
+        ("attention", 14.0, "changed"),
+    ],
+)
+def test_a_setting_that_adds_in_another_order_may_round_otherwise(
+    compared: Callable[..., tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, axis: Any, by: float, code: str
+) -> None:
+    monkeypatch.setitem(SHAPES, "R", _rounded(by))
+    reordered = replace(QUICK, settings=(Setting(axis=axis, name="quick"),))
+    (found, *_) = compared("AA", "R", reordered)
+    assert (found.code, found.other_picture) == (code, code == "changed")
+    # The figures are shown in any case.
+    assert found.similarity is not None
+    assert found.similarity.mse == pytest.approx(by**2, rel=0.2)
+
+
+def test_a_case_that_bounds_its_pictures_has_its_own_bounds(
+    compared: Callable[..., tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SHAPES, "R", _rounded(5.0))
+    for psnr, code in ((30.0, "allowed"), (40.0, "beyond-allowed")):
+        bounded = replace(WRITTEN, case=replace(WRITTEN.case, quality=QualityChoice(mode="bounded", psnr=psnr)))
+        monkeypatch.setitem(globals(), "WRITTEN", bounded)
+        (found, *_) = compared("AA", "R", replace(QUICK, settings=(Setting(axis="attention", name="quick"),)))
+        assert found.code == code

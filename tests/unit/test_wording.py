@@ -636,6 +636,7 @@ def quality_lines() -> Iterator[str]:
         Quality(code="other-kind", launch=0, then="video", now="image"),
         Quality(code="other-kind", launch=0, then="image", name="a.gif"),
         Quality(code="other-count", launch=0, then="1", now="2"),
+        Quality(code="rounding", launches=1, similarity=worse),
         Quality(code="other-request"),
         Quality(code="blank-frames", launch=0, then="0", now="12"),
         ODD,
