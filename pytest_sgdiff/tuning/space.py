@@ -1,6 +1,6 @@
 """All variants of a case that are worth a launch, and those that are not, with the reason.
 
-Not every combination is tried: of six axes that would be thousands. Settings are tried alone, and together where they
+Not every combination is tried: of eight axes that would be thousands. Settings are tried alone, and together where they
 are known to interact (docs/tune.md says which).
 """
 

@@ -110,8 +110,11 @@ def work(case: Case) -> Hashable:
     for flag, value in usual.items():
         if flags.get(flag) == value:
             del flags[flag]
+    # What a fixture adds nobody knows before it ran; of a server's requests times are the medians.
+    served = (case.served_requests, case.varied) if case.serves else None
     return (
-        (case.model, case.gpus, case.engine, case.backend, case.warmup, spread),
+        (case.model, case.gpus, case.engine, case.backend, case.warmup, spread, case.fixtures, served),
+        frozenset(case.assets.items()),
         frozenset(flags.items()),
         frozenset((name, text.lower()) for name, text in case.env.items()),
     )

@@ -291,6 +291,11 @@ def test_a_flag_keeps_its_place_on_the_command_line():
         (["args: {dit-offload-prefetch-size: 0.10}"], ["args: {dit-offload-prefetch-size: 0.1}"], True),
         (['env: {X: "1"}'], [], False),
         (["args: {a: 1, b: 2}"], ["args: {b: 2, a: 1}"], True),
+        (["assets: {image-path: a.png}"], ["assets: {image-path: b.png}"], False),
+        (["fixtures: [warm]"], [], False),
+        (["engine: sglang-serve"], ["engine: sglang-serve", "launches: {requests: 9}"], False),
+        (["engine: sglang-serve"], ["engine: sglang-serve", "launches: {inputs: same}"], False),
+        (["launches: {baseline: 9}"], [], True),
     ],
 )
 def test_two_spellings_of_one_work_are_known(one: Sequence[str], other: Sequence[str], same: bool):
