@@ -128,7 +128,20 @@ class Tuning:
         elif report.when != "teardown" and not report.passed:
             full = any(name == FULL for name, _ in report.user_properties)
             broke = full or report.when == "call"
-            write_ending(self._folder, Ending(case=str(case), why=_why(report), broke=broke, full=full))
+            write_ending(self._folder, Ending(case=str(case), why=self._why(report), broke=broke, full=full))
+
+    def _why(self, report: pytest.TestReport) -> str:
+        """Why a test has no result; of an exception its place and its message, as the log has the traceback."""
+        told = report.longrepr
+        if isinstance(told, tuple):
+            return told[2]
+        crash = getattr(told, "reprcrash", None)
+        if crash is None:
+            return report.longreprtext
+        path = Path(crash.path)
+        here = self._config.invocation_params.dir
+        shown = path.relative_to(here) if path.is_relative_to(here) else path
+        return f"{shown}:{crash.lineno}: {crash.message}"
 
     def _assets(self) -> str:
         session = self._config.stash.get(SESSION, None)
@@ -150,8 +163,3 @@ def _no_room(error: BaseException | None) -> bool:
         seen.add(id(error))
         error = error.__cause__ or error.__context__
     return False
-
-
-def _why(report: pytest.TestReport) -> str:
-    told = report.longrepr
-    return told[2] if isinstance(told, tuple) else report.longreprtext

@@ -83,6 +83,15 @@ def test_of_a_case_with_a_matrix_one_variant_is_tuned(project: Project, folder: 
     assert len(ending.result.launches) == 1
 
 
+def test_of_a_fixture_that_fails_the_place_and_the_exception_are_kept(project: Project, folder: Path) -> None:
+    """A traceback is in the log: in a ranking it would fill the screen."""
+    project.write("cases/conftest.py", "import pytest\n\n@pytest.fixture\ndef sgdiff_env():\n    raise OSError('no\\nroom')\n")
+    cases = variants_of(CASE, {})
+    run(project, folder, Round(case="tiny", cases=cases))
+    (ending,) = read_endings(folder, cases, below=folder)
+    assert ending.why.splitlines() == ["cases/conftest.py:5: OSError: no", "room"]
+
+
 def test_why_there_is_no_result_is_kept(project: Project, folder: Path) -> None:
     text = CASE.replace("marks: [nightly]", "requires: {gpu: [RTX 4090]}")
     project.write("cases/tiny.yaml", text)
