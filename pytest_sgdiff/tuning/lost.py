@@ -41,7 +41,7 @@ def lost_share(launch: LaunchRecord, case: Case, metric: str) -> float | None:
     steps = _lost_in_steps_ms(launch)
     if metric == metrics.DENOISE:
         summed = launch.metrics.get(metrics.DENOISE_STEPS)
-        return None if steps is None or not summed else steps / summed
+        return None if steps is None or not summed else min(1.0, steps / summed)
     pause = pause_ms(launch)
     if steps is None or pause is None:
         return None

@@ -84,6 +84,13 @@ def test_steps_are_compared_with_those_of_their_own_stage() -> None:
     assert lost_share(inner, CASE, "denoise") == pytest.approx(0.0, abs=0.001)
 
 
+def test_no_more_is_lost_than_all() -> None:
+    """Of a server whose requests are far from one another the medians of the steps may add up to more than that of the
+    sums."""
+    served = launch((10.0,) * 4 + (100.0,) * 16, denoise_steps=800.0, client_e2e=1700.0)
+    assert lost_share(served, CASE, "denoise") == 1.0
+
+
 @pytest.mark.parametrize(
     ("record", "of", "metric"),
     [
