@@ -318,8 +318,9 @@ def _engine(chosen: argparse.Namespace, case: Case) -> EngineInfo:
 
 
 def _only(text: str, found: Space) -> Space:
-    """The case as it is written, and the variants with no other settings than those that are named. Raises OptionError
-    for a setting that no variant has."""
+    """The variants that `tuning.space.limited` keeps. Raises OptionError for a setting that no variant has."""
+    from pytest_sgdiff.tuning.space import limited
+
     names = [name.strip() for name in text.split(",")]
     known = {setting.name for variant in found.variants for setting in variant.settings}
     same = {one.name: one.same for one in found.pruned if one.code == "same" and len(one.settings) == 1}
@@ -339,8 +340,7 @@ def _only(text: str, found: Space) -> Space:
                     else f"none; use some of {', '.join(sorted(known)) or 'none, as there are none'}"
                 )
             )
-    kept = [one for one in found.variants if all(setting.name in names for setting in one.settings)]
-    return replace(found, variants=tuple(kept))
+    return limited(found, names)
 
 
 def _retry(text: str | None, found: Space) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ are known to interact (docs/tune.md says which).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -80,6 +80,21 @@ def matrix_space(
     for number, case in enumerate(cases):
         sieve.given(case, name=(case.variant if alone else None) or case.id, changes=number > 0)
     return sieve.space()
+
+
+def limited(found: Space, names: Collection[str]) -> Space:
+    """The case as it is written, and the variants with no other settings than those that are named. A setting that no
+    variant has by itself, as none but on a topology of all GPUs, comes with the fewest others that it is tried on top
+    of, and these are tried without it, too. Each name is that of a setting of a variant."""
+    others = {
+        one.name: frozenset(setting.name for setting in one.settings if setting.name not in names)
+        for one in found.variants
+    }
+    grounds = {frozenset[str]()}
+    for name in names:
+        having = [others[one.name] for one in found.variants if any(setting.name == name for setting in one.settings)]
+        grounds.add(min(having, key=len))
+    return replace(found, variants=tuple(one for one in found.variants if others[one.name] in grounds))
 
 
 def _offered(ground: Ground, axes: Sequence[Axis] | None, preset: Preset | None) -> dict[Axis, tuple[Choice, ...]]:

@@ -215,6 +215,6 @@ def _measured(
         one = standings.get(name)
         if one is not None and one.ms is not None:
             interval = f" ({one.low:.1f} to {one.high:.1f})" if one.low is not None and one.high is not None else ""
-            yield f"  {_marked(name, lossy)}: {one.ms:.1f} ms{interval}, {one.launches} launches"
+            yield f"  {_marked(name, lossy)}: {one.ms:.1f} ms{interval}, {one.launches} launch{'es' * (one.launches != 1)}"
     if len(names) > 1:
         yield "A relation asks for half of the gain that is proven, so that another day's noise does not fail it."

@@ -85,7 +85,8 @@ def test_of_a_case_with_a_matrix_one_variant_is_tuned(project: Project, folder: 
 
 def test_of_a_fixture_that_fails_the_place_and_the_exception_are_kept(project: Project, folder: Path) -> None:
     """A traceback is in the log: in a ranking it would fill the screen."""
-    project.write("cases/conftest.py", "import pytest\n\n@pytest.fixture\ndef sgdiff_env():\n    raise OSError('no\\nroom')\n")
+    fails = "raise OSError('no\\nroom')"
+    project.write("cases/conftest.py", f"import pytest\n\n@pytest.fixture\ndef sgdiff_env():\n    {fails}\n")
     cases = variants_of(CASE, {})
     run(project, folder, Round(case="tiny", cases=cases))
     (ending,) = read_endings(folder, cases, below=folder)

@@ -543,8 +543,8 @@ OF_WRITTEN = {
 }
 
 SEARCHES = {
-    "decided": "Exit code 0. No other variant is as fast to within `--within`.",
-    "equal": "Exit code 0. None of group 1 is faster than another by more than `--within`.",
+    "decided": "Exit code 0. The first is the fastest, or within `--within` of it. No other one looks as fast.",
+    "equal": "Exit code 0. None of group 1 is faster than the first by more than `--within`.",
     "budget": "Exit code 1. The same command with a larger `--budget` goes on.",
     "launches": "Exit code 1. Allow more with `--launches`, tolerate more with `--within`, or use a quieter machine.",
     "nothing": "Exit code 4. The lines below say why of each.",

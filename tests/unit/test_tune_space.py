@@ -18,7 +18,7 @@ from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files import data_files
 from pytest_sgdiff.tuning.presets import PRESETS, RECIPES
 from pytest_sgdiff.tuning.settings import AXES, Ground, choices
-from pytest_sgdiff.tuning.space import matrix_space, space
+from pytest_sgdiff.tuning.space import limited, matrix_space, space
 from pytest_sgdiff.tuning.variants import degrees, variant_of, work
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -443,6 +443,23 @@ cases:
         large: {gpus: 4, args: {ulysses-degree: 4}}
         sage: {args: {ulysses-degree: 2, attention-backend: sage_attn}, marks: [lossy]}
 """
+
+
+def test_settings_that_are_named_come_with_what_they_are_tried_on_top_of():
+    def named_of(case: Case, *settings: str, **asked: Any) -> list[str]:
+        return names(limited(spaced(case, **asked), settings))
+
+    assert named_of(case_of(), "compile", "fa") == ["as-written", "compile", "fa"]
+    assert named_of(case_of(), "compile", "resident") == ["as-written", "compile", "resident", "compile+resident"]
+    # Of a case of one GPU all is tried on those that there are.
+    assert named_of(case_of(), "fa", gpus=2) == ["as-written", "cfg2", "cfg2+fa"]
+    assert named_of(case_of(), "cfg2", "fa", gpus=2) == ["as-written", "cfg2", "cfg2+fa"]
+    assert named_of(case_of(), "ulysses2", gpus=2) == ["as-written", "ulysses2"]
+    # A case that is refused as it is written is tried with another value.
+    refused = case_of("args: {attention-backend: nope}")
+    assert named_of(refused, "compile") == ["fa", "compile+fa"]
+    # A preset has a ground of its own.
+    assert named_of(case_of(), "sage", preset="lossy") == ["as-written", "compile+resident+sage", "compile+resident"]
 
 
 def test_a_matrix_of_a_case_file_is_a_space():
