@@ -12,7 +12,7 @@ from pytest_sgdiff.cases.recipes import SCHEMA_LINE
 from pytest_sgdiff.cases.written import flow, keys_of, scalar
 from pytest_sgdiff.data import Case, is_one_of
 from pytest_sgdiff.data.pictures import LOSSLESS
-from pytest_sgdiff.data.tuning import Space, Standing, Tuned, Variant
+from pytest_sgdiff.data.tuning import Space, Tuned, Variant
 from pytest_sgdiff.engines.flags.check import complaints
 from pytest_sgdiff.engines.flags.lookup import table_flags
 from pytest_sgdiff.engines.flags.translate import VERSIONS, meant_for
@@ -99,7 +99,7 @@ def _rivals(
     ranked = [
         one.variant
         for one in tuned.standings
-        if one.variant in variants and one.variant != winner and one.ms is not None and _counts(one)
+        if one.variant in variants and one.variant != winner and one.usable
         if one.variant not in asks_otherwise
     ]
     best = [name for name in ranked if name != written and (winner in lossy or name not in lossy)][:1]
@@ -109,10 +109,6 @@ def _rivals(
         if chain and all(_gain(name, rival, tuned) is not None for name, rival in steps):
             return chain
     return ()
-
-
-def _counts(one: Standing) -> bool:
-    return one.dropped is None or one.dropped.code in ("slower", "disturbed")
 
 
 def _relation(name: str, rivals: Sequence[str], tuned: Tuned) -> tuple[str, dict[str, str]] | None:
@@ -215,6 +211,7 @@ def _measured(
         one = standings.get(name)
         if one is not None and one.ms is not None:
             interval = f" ({one.low:.1f} to {one.high:.1f})" if one.low is not None and one.high is not None else ""
-            yield f"  {_marked(name, lossy)}: {one.ms:.1f} ms{interval}, {one.launches} launch{'es' * (one.launches != 1)}"
+            count = "1 launch" if one.launches == 1 else f"{one.launches} launches"
+            yield f"  {_marked(name, lossy)}: {one.ms:.1f} ms{interval}, {count}"
     if len(names) > 1:
         yield "A relation asks for half of the gain that is proven, so that another day's noise does not fail it."

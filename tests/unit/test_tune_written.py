@@ -13,7 +13,7 @@ from pytest_sgdiff.cases.load import check_relations, load_cases, read_cases
 from pytest_sgdiff.cases.written import flow, keys_of, scalar
 from pytest_sgdiff.cli import main
 from pytest_sgdiff.data import Case, Expect, FasterThan, OutputSize
-from pytest_sgdiff.data.tuning import Dropped, Space, Standing, Tuned
+from pytest_sgdiff.data.tuning import DropCode, Dropped, Space, Standing, Tuned
 from pytest_sgdiff.engines.flags.translate import table_flags
 from pytest_sgdiff.tuning.bare import Bare, bare_case, nearest, shipped
 from pytest_sgdiff.tuning.space import matrix_space, space
@@ -101,6 +101,15 @@ def test_what_the_intervals_do_not_show_is_not_claimed():
     nothing = tuned({"ulysses4+resident": 800.0, "resident": 805.0, "as-written": 810.0})
     alone = written(of_wan(), nothing, "ulysses4+resident")
     assert [(label, case.faster_than) for label, case in alone.items()] == [("", None)]
+
+
+@pytest.mark.parametrize("code", ["memory", "disturbed"])
+def test_what_cannot_be_used_is_no_rival(code: DropCode):
+    ranked = tuned({"ulysses4+resident": 800.0, "resident": 900.0, "as-written": 1000.0})
+    first, second, written_one = ranked.standings
+    given_up = replace(second, dropped=Dropped(code=code))
+    cases = written(of_wan(), replace(ranked, standings=(first, written_one, given_up)), "ulysses4+resident")
+    assert list(cases) == ["fastest", "as_written"]
 
 
 def test_a_case_that_was_the_best_as_it_was_written_beats_the_next_best():
