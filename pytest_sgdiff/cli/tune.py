@@ -162,16 +162,16 @@ def _tune(chosen: argparse.Namespace) -> int:
 
 def _in_words(troubles: Sequence[TuneTrouble], prepared: Prepared) -> Sequence[str]:
     """Each line once: what helps against one trouble often helps against all."""
-    from pytest_sgdiff.reports import tune_text
+    from pytest_sgdiff.reports import tune_names, tune_step_text
 
-    shown = tune_text.shown_in(prepared.space.variants)
-    return tuple(dict.fromkeys(line for one in troubles for line in tune_text.trouble(one, shown)))
+    shown = tune_names.shown_in(prepared.space.variants)
+    return tuple(dict.fromkeys(line for one in troubles for line in tune_step_text.trouble(one, shown)))
 
 
 def _show(prepared: Prepared) -> int:
-    from pytest_sgdiff.reports import tune_text
+    from pytest_sgdiff.reports import tune_space_text
 
-    print("\n".join(tune_text.space(prepared.named, prepared.case, prepared.space, prepared.other_requests)))
+    print("\n".join(tune_space_text.space(prepared.named, prepared.case, prepared.space, prepared.other_requests)))
     return GOOD
 
 
@@ -180,7 +180,7 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
     from pytest_sgdiff.files.run_folders import IGNORE, PARENT
     from pytest_sgdiff.launch.signals import as_ctrl_c
     from pytest_sgdiff.redact import Redaction
-    from pytest_sgdiff.reports import tune_text
+    from pytest_sgdiff.reports import tune_names, tune_text
     from pytest_sgdiff.tuning.bench import Bench, Plan
     from pytest_sgdiff.tuning.book import NAME, Book
     from pytest_sgdiff.tuning.notes import not_retried, nothing_usable
@@ -223,14 +223,14 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
             book=book,
             gpus=prepared.gpus,
             budget_s=prepared.budget_s,
-            say=partial(_say, tune_text.shown_in(prepared.space.variants)),
+            say=partial(_say, tune_names.shown_in(prepared.space.variants)),
             drew=None if prepared.allow_lossy else lambda one: pictures(bench, written, one, book.launches),
             settled=lambda: written is None or is_settled(bench, written, book.launches),
             retry=prepared.retry,
         )
         if prepared.other_requests:
-            shown = tune_text.shown_in(prepared.space.variants)
-            print(f"warning: {tune_text.other_requests(prepared.other_requests, shown)}", file=sys.stderr, flush=True)
+            shown = tune_names.shown_in(prepared.space.variants)
+            print(f"warning: {tune_names.other_requests(prepared.other_requests, shown)}", file=sys.stderr, flush=True)
         tuned = search.run()
         report = _report(prepared, bench, search, tuned)
     trouble: OptionError | None = None
@@ -375,13 +375,13 @@ def _of(prepared: Prepared) -> Mapping[str, str]:
 
 
 def _say(shown: Callable[[str], str], step: TuneStep) -> None:
-    from pytest_sgdiff.reports import tune_text
+    from pytest_sgdiff.reports import tune_step_text
 
-    print(tune_text.step(step, shown), file=sys.stderr, flush=True)
+    print(tune_step_text.step(step, shown), file=sys.stderr, flush=True)
 
 
 def _note(note: TuneNote, prepared: Prepared) -> None:
-    from pytest_sgdiff.reports import tune_notes, tune_text
+    from pytest_sgdiff.reports import tune_names, tune_notes
 
-    words = tune_notes.note(note, tune_text.shown_in(prepared.space.variants))
+    words = tune_notes.note(note, tune_names.shown_in(prepared.space.variants))
     print(f"sgdiff tune: {words}", file=sys.stderr, flush=True)

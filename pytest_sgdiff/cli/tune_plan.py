@@ -117,9 +117,11 @@ def prepared_for(chosen: argparse.Namespace) -> Prepared:
             preset=chosen.preset,
         )
     if not found.variants:
-        from pytest_sgdiff.reports import tune_text
+        from pytest_sgdiff.reports import tune_space_text
 
-        raise OptionError(f"{named}: no variant can be launched:", *(tune_text.pruned(one) for one in found.pruned))
+        raise OptionError(
+            f"{named}: no variant can be launched:", *(tune_space_text.pruned(one) for one in found.pruned)
+        )
     if chosen.only is not None:
         found = _only(chosen.only, found)
     retry = _retry(chosen.retry, found)

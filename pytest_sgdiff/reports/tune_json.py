@@ -14,7 +14,14 @@ from pytest_sgdiff import __version__
 from pytest_sgdiff.data import Quality, Standing, Tried, TuneLaunch
 from pytest_sgdiff.files.wire import to_plain
 from pytest_sgdiff.printable import printable_json
-from pytest_sgdiff.reports import tune_text
+from pytest_sgdiff.reports import (
+    tune_claims_text,
+    tune_names,
+    tune_ranking_text,
+    tune_space_text,
+    tune_step_text,
+    tune_text,
+)
 from pytest_sgdiff.tuning.claims import ClaimResult
 from pytest_sgdiff.tuning.report import TunedVariant, TuneReport
 
@@ -25,7 +32,7 @@ SCHEMA = 1
 def render(report: TuneReport) -> str:
     """One object: the result, the ranking with what is known of each variant, what was left out, and the front. Raises
     ValueError for a number that is not finite."""
-    about, shown = {one.name: one for one in report.variants}, tune_text.shown_in(report.variants)
+    about, shown = {one.name: one for one in report.variants}, tune_names.shown_in(report.variants)
     tuned = report.tuned
     told = {
         "schema": SCHEMA,
@@ -56,8 +63,8 @@ def render(report: TuneReport) -> str:
         "variants": [_variant(one, about, report) for one in tuned.standings],
         "front": list(report.front),
         "lossless_front": list(report.lossless_front),
-        "pruned": [{**to_plain(one), "words": tune_text.pruned(one, shown).strip()} for one in report.pruned],
-        "claims": [{**_claim(one), "words": tune_text.claim(one, shown)} for one in report.claims],
+        "pruned": [{**to_plain(one), "words": tune_space_text.pruned(one, shown).strip()} for one in report.pruned],
+        "claims": [{**_claim(one), "words": tune_claims_text.claim(one, shown)} for one in report.claims],
         "other_requests": to_plain(report.other_requests),
         "odd_launches": [_plain_quality(one) for one in report.odd_launches],
         "notes": tune_text.notes(report),
@@ -73,16 +80,16 @@ def _variant(one: Standing, about: dict[str, TunedVariant], report: TuneReport) 
     return {
         **to_plain(one),
         "faster": None if not one.ratio else 1 - 1 / one.ratio,
-        "words": tune_text.dropped(one.dropped, tune_text.shown_in(report.variants))
+        "words": tune_step_text.dropped(one.dropped, tune_names.shown_in(report.variants))
         if one.dropped
-        else tune_text.slower(one, report),
+        else tune_ranking_text.slower(one, report),
         "lossy": known.lossy,
         "gpus": variant.case.gpus,
         "e2e_ms": known.e2e_ms,
         "settings": to_plain(variant.settings),
         "args": to_plain(variant.case.args),
         "env": to_plain(variant.case.env),
-        "changes": tune_text.changes(report.base, variant),
+        "changes": tune_space_text.changes(report.base, variant),
         "quality": _quality(known),
         "command": known.command,
         "tries": [_try(each, each.tried) for each in known.tries if each.tried is not None],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pytest_sgdiff.reports import tune_text
+from pytest_sgdiff.reports import tune_claims_text, tune_ranking_text, tune_space_text, tune_text
 from pytest_sgdiff.reports.markup import escape, fence
 from pytest_sgdiff.tuning.report import TuneReport
 
@@ -23,16 +23,16 @@ def _lines(report: TuneReport) -> Iterator[str]:
         yield from _section("", [f"**{escape(line)}**"])
     for name, command, changed in tune_text.commands(report):
         yield from _section(f"Run {name} with", [fence(command), "", f"({escape(changed)})"])
-    yield from _table("Ranking", tune_text.ranking(report))
-    yield from _section("", [f"- {escape(line)}" for line in tune_text.legend(report)])
+    yield from _table("Ranking", tune_ranking_text.ranking(report))
+    yield from _section("", [f"- {escape(line)}" for line in tune_ranking_text.legend(report)])
     yield from _section("Compared", [f"- {escape(line)}" for line in tune_text.comparisons(report, verbose=True)])
     yield from _section("Given up", [f"- {escape(line)}" for line in tune_text.given_up(report)])
-    yield from _table(_title(tune_text.FRONT), tune_text.front_rows(report))
-    yield from _table(_title(tune_text.lossless_front(report)), tune_text.lossless_rows(report))
-    told = [f"- {escape(line)}" for line in tune_text.claims(report)]
-    yield from _section(_title(tune_text.guide(report)), told)
+    yield from _table(_title(tune_ranking_text.FRONT), tune_ranking_text.front_rows(report))
+    yield from _table(_title(tune_ranking_text.lossless_front(report)), tune_ranking_text.lossless_rows(report))
+    told = [f"- {escape(line)}" for line in tune_claims_text.claims(report)]
+    yield from _section(_title(tune_claims_text.guide(report)), told)
     yield from _section("What the variants change", [f"- {escape(line)}" for line in tune_text.settings(report)])
-    yield from _section("Left out", [f"- {escape(line)}" for line in tune_text.left_out(report, verbose=True)])
+    yield from _section("Left out", [f"- {escape(line)}" for line in tune_space_text.left_out(report, verbose=True)])
 
 
 def _title(words: str) -> str:

@@ -39,7 +39,7 @@ USAGE_ERROR = 4
 
 class MeasuringError(SgdiffError):
     """pytest says nothing of the variants: its command is wrong, or it failed; or there are `troubles` that are no
-    fault of theirs, which `reports.tune_text.trouble` puts into words."""
+    fault of theirs, which `reports.tune_step_text.trouble` puts into words."""
 
     def __init__(self, *lines: str, troubles: Sequence[TuneTrouble] = ()) -> None:
         super().__init__(*lines, *(": ".join(filter(None, (one.code, one.variant, one.why))) for one in troubles))

@@ -39,7 +39,16 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.data.failures import NoRoom, OutOfMemory
 from pytest_sgdiff.data.pictures import OTHER_PICTURE
-from pytest_sgdiff.reports import tune_json, tune_markdown, tune_text
+from pytest_sgdiff.reports import (
+    tune_claims_text,
+    tune_json,
+    tune_markdown,
+    tune_names,
+    tune_ranking_text,
+    tune_space_text,
+    tune_step_text,
+    tune_text,
+)
 from pytest_sgdiff.reports.html import tune_page
 from pytest_sgdiff.tuning.bench import Bench, Plan
 from pytest_sgdiff.tuning.claims import CLAIMS, ClaimCode, ClaimResult, Compared
@@ -209,7 +218,7 @@ def test_what_must_be_known_is_said() -> None:
             *tune_text.notes(replace(found, tuned=waiting)),
             *tune_text.notes(replace(found, tuned=unknown, best="cfg2")),
             *tune_text.notes(replace(found, best="cache-dit")),
-            *tune_text.left_out(found, verbose=False),
+            *tune_space_text.left_out(found, verbose=False),
             *tune_text.notes(
                 replace(
                     found,
@@ -233,22 +242,24 @@ def test_every_code_has_words() -> None:
             *(f"end {code}: {tune_text.headline(report(code))}" for code in get_args(TuneCode)),
             f"end decided (another is recommended): {tune_text.headline(report(best='as-written'))}",
             *(
-                f"trouble {code}: " + "; ".join(tune_text.trouble(TuneTrouble(code=code, variant="cfg2", why="why")))
+                f"trouble {code}: "
+                + "; ".join(tune_step_text.trouble(TuneTrouble(code=code, variant="cfg2", why="why")))
                 for code in get_args(TuneTroubleCode)
             ),
-            f"trouble of a launch: {'; '.join(tune_text.trouble(TuneTrouble(code='disk', variant='a', problem=FULL)))}",
-            f"trouble of all: {'; '.join(tune_text.trouble(TuneTrouble(code='disk', why='/x: No space left')))}",
+            "trouble of a launch: "
+            + "; ".join(tune_step_text.trouble(TuneTrouble(code="disk", variant="a", problem=FULL))),
+            f"trouble of all: {'; '.join(tune_step_text.trouble(TuneTrouble(code='disk', why='/x: No space left')))}",
             *(
-                f"dropped {code}: {tune_text.dropped(Dropped(code=code, by='cfg2' * (code == 'slower')))}"
+                f"dropped {code}: {tune_step_text.dropped(Dropped(code=code, by='cfg2' * (code == 'slower')))}"
                 for code in get_args(DropCode)
             ),
             *(
-                f"pruned {code}: {tune_text.pruned(one).strip().partition(': ')[2]}"
+                f"pruned {code}: {tune_space_text.pruned(one).strip().partition(': ')[2]}"
                 for code in get_args(PruneCode)
                 for one in [Pruned(name="a", settings=(), code=code, advice=(advice,), same="as-written")]
             ),
             *(
-                f"claim {code}: {tune_text.claim(ClaimResult(claim=firered, code=code))}"
+                f"claim {code}: {tune_claims_text.claim(ClaimResult(claim=firered, code=code))}"
                 for code in get_args(ClaimCode)
             ),
         ],
@@ -274,18 +285,18 @@ def test_the_variants_of_a_dry_run_and_the_steps_of_a_search() -> None:
     check_golden(
         "tune_steps",
         [
-            *tune_text.space("firered", CASE, space),
+            *tune_space_text.space("firered", CASE, space),
             "",
-            tune_text.step(TuneStep(round=1, variants=("as-written",), left=6)),
-            tune_text.step(TuneStep(round=2, variants=("cfg2", "sage"), launches=1, left=5, left_s=1440.0)),
+            tune_step_text.step(TuneStep(round=1, variants=("as-written",), left=6)),
+            tune_step_text.step(TuneStep(round=2, variants=("cfg2", "sage"), launches=1, left=5, left_s=1440.0)),
             *(
-                tune_text.step(
+                tune_step_text.step(
                     TuneStep(round=2, variants=("cfg2",), came=TuneLaunch(round=2, variant="cfg2", tried=one))
                 )
                 for one in (tried, replace(tried, lost=0.004), replace(tried, lost=0.064))
             ),
             *(
-                tune_text.step(
+                tune_step_text.step(
                     TuneStep(round=2, variants=("sage",), came=TuneLaunch(round=2, variant="sage", dropped=one))
                 )
                 for one in (
@@ -411,7 +422,7 @@ def test_a_variant_that_drew_another_picture_is_a_lossy_one() -> None:
     assert not drew.variant.lossy
     assert best(ranked, variants) == "plain"
     assert quicker_request(ranked, variants, "plain") is None
-    assert tune_text.name_of(drew) == "cfg2+compile (lossy)"
+    assert tune_names.name_of(drew) == "cfg2+compile (lossy)"
     told = replace(found, variants=(drew, *found.variants[:2], *found.variants[3:]), best="cfg2+compile")
     check_golden("tune_other_picture", [tune_text.headline(told), *tune_text.notes(told)])
     by_name = {one["variant"]: one for one in json.loads(tune_json.render(told))["variants"]}
@@ -440,11 +451,11 @@ def test_pictures_that_were_not_compared_are_named_with_the_reason() -> None:
         notes = [one for one in tune_text.notes(told) if "cfg2+compile" in one]
         # Of another request another note says so.
         assert len(notes) == (code != "other-request")
-        lines += [f"{code}: {tune_text.picture(quality)}", *notes]
+        lines += [f"{code}: {tune_ranking_text.picture(quality)}", *notes]
     nothing = replace(found, variants=(*found.variants[:2], replace(found.variants[2], quality=None)))
     lines += [*tune_text.notes(nothing), *tune_text.notes(replace(nothing, written=""))]
     check_golden("tune_unseen", lines)
-    assert tune_text.picture(Quality(code="same")) == "the same"
+    assert tune_ranking_text.picture(Quality(code="same")) == "the same"
     assert tune_text.notes(replace(found, tuned=usable(found.tuned))) == []
     # The case as it is written draws what it draws.
     assert tune_text.notes(replace(found, tuned=usable(found.tuned), best="as-written")) == []
@@ -461,7 +472,7 @@ def test_a_pair_of_a_claim_says_how_much_less_or_more() -> None:
     check_golden(
         "tune_pairs",
         [
-            tune_text.claim(
+            tune_claims_text.claim(
                 ClaimResult(claim=one, code="held", pairs=(Compared(this="fa", that="sdpa", code="held", ratio=ratio),))
             )
             for one in (CLAIMS[2], *timed, memory)
@@ -469,7 +480,7 @@ def test_a_pair_of_a_claim_says_how_much_less_or_more() -> None:
         ]
         + [
             # Which pair says what, where they say something else.
-            tune_text.claim(
+            tune_claims_text.claim(
                 ClaimResult(
                     claim=timed[0],
                     code="less",
@@ -484,14 +495,14 @@ def test_a_pair_of_a_claim_says_how_much_less_or_more() -> None:
 def test_a_lossy_variant_never_stands_without_its_figures() -> None:
     found = report()
     figures = "SSIM 0.9810"
-    for rows in (tune_text.front_rows(found), tune_text.ranking(found)):
+    for rows in (tune_ranking_text.front_rows(found), tune_ranking_text.ranking(found)):
         lossy = next(row for row in rows if row[0] == "cfg2+sage (lossy)" or row[1] == "cfg2+sage (lossy)")
         assert figures in lossy[-1]
     line = next(one for one in tune_text.comparisons(found, verbose=True) if "cfg2+sage (lossy)" in one)
     assert figures in line
     # What a lossy variant hides is named, and nothing where it hides nothing.
-    assert [row[0] for row in tune_text.lossless_rows(found)[1:]] == ["cfg2+compile", "cfg2", "as-written"]
-    assert tune_text.lossless_rows(replace(found, lossless_front=found.front)) == []
+    assert [row[0] for row in tune_ranking_text.lossless_rows(found)[1:]] == ["cfg2+compile", "cfg2", "as-written"]
+    assert tune_ranking_text.lossless_rows(replace(found, lossless_front=found.front)) == []
     assert json.loads(tune_json.render(found))["lossless_front"] == ["cfg2+compile", "cfg2", "as-written"]
 
 
@@ -526,16 +537,18 @@ def test_a_lossy_variant_is_marked_wherever_it_is_named() -> None:
     lossy = ("cfg2+sage", "cache-dit", "sage", "compile", "sage-late", "sage-twice", "slow-cache")
     name = "|".join(map(re.escape, sorted(lossy, key=len, reverse=True)))
     named = re.compile(rf"(?<![\w+.-])({name})(?![\w+-])(?! \(lossy\)| is lossy| \\\(lossy\\\))")
-    shown = tune_text.shown_in(one.variant for one in waiting.variants)
+    shown = tune_names.shown_in(one.variant for one in waiting.variants)
     forms = {
         "text": "\n".join(tune_text.summary(waiting, verbose=True)),
         "short": "\n".join(tune_text.summary(waiting)),
         "markdown": tune_markdown.render(waiting),
         "page": tune_page.render(waiting).partition("</style>")[2],
-        "dry run": "\n".join(tune_text.space("x", CASE, Space(variants=tuple(one.variant for one in found.variants)))),
-        "step": tune_text.step(TuneStep(round=1, variants=("sage",)), shown),
-        "came": tune_text.came(TuneLaunch(round=1, variant="cfg2", dropped=by), shown),
-        "trouble": tune_text.trouble(TuneTrouble(code="gpus", variant="sage", why="busy"), shown)[0],
+        "dry run": "\n".join(
+            tune_space_text.space("x", CASE, Space(variants=tuple(one.variant for one in found.variants)))
+        ),
+        "step": tune_step_text.step(TuneStep(round=1, variants=("sage",)), shown),
+        "came": tune_step_text.came(TuneLaunch(round=1, variant="cfg2", dropped=by), shown),
+        "trouble": tune_step_text.trouble(TuneTrouble(code="gpus", variant="sage", why="busy"), shown)[0],
     }
     for form, text in forms.items():
         # What stands in a command line or a source is no name of a variant.
@@ -674,14 +687,14 @@ def test_the_best_lossless_variant_is_chosen_as_the_best_one_is() -> None:
 
 def test_claims_that_were_not_tried_are_named_in_one_line_everywhere() -> None:
     found = report()
-    (tried, untried) = tune_text.claims(found)
+    (tried, untried) = tune_claims_text.claims(found)
     assert tried.startswith("held here")
     assert untried.endswith(": scaling")
     page = tune_page.render(found).partition("</style>")[2]
     terse = "\n".join(tune_text.summary(found))
     for text in (terse, "\n".join(tune_text.summary(found, verbose=True)), tune_markdown.render(found), page):
         assert text.count("not tried") == 1
-    assert len(tune_text.claims(replace(found, claims=found.claims[:1]))) == 1
+    assert len(tune_claims_text.claims(replace(found, claims=found.claims[:1]))) == 1
 
 
 def tries(*lost: float | None) -> tuple[TuneLaunch, ...]:
@@ -705,28 +718,31 @@ def test_the_launches_of_each_variant_are_given_with_what_they_lost() -> None:
     assert first == {"round": 1, "ms": 10901.0, "lost": 0.064, "memory_mib": 38000.0, "e2e_ms": 11600.0, "gpu_s": 40.0}
     assert (second["lost"], third["lost"], by_name["sage"]["tries"]) == (None, 0.005, [])
     # What is just even is even.
-    cells = {row[1]: row[3] for row in tune_text.ranking(told)[1:]}
+    cells = {row[1]: row[3] for row in tune_ranking_text.ranking(told)[1:]}
     assert (cells["cfg2"], cells["cfg2+compile"]) == ("3 (1 uneven)", "5")
     page = tune_page.render(told)
     for text in ("\n".join(tune_text.summary(told)), tune_markdown.render(told), page):
         assert "1 uneven" in text.replace("\\", "")
-    assert [line for line in tune_text.legend(told) if line.startswith("uneven")]
-    assert not [line for line in tune_text.legend(found) if line.startswith("uneven")]
+    assert [line for line in tune_ranking_text.legend(told) if line.startswith("uneven")]
+    assert not [line for line in tune_ranking_text.legend(found) if line.startswith("uneven")]
 
 
 def test_the_legend_explains_the_columns_that_there_are() -> None:
     found = report()
-    heads = [line.partition(":")[0] for line in tune_text.legend(found)]
+    heads = [line.partition(":")[0] for line in tune_ranking_text.legend(found)]
     assert heads == ["group", "slower than the first", "whole request", "picture"]
-    assert set(heads) <= set(tune_text.HEAD)
+    assert set(heads) <= set(tune_ranking_text.HEAD)
     # Ranked by whole requests there is one time alone.
-    assert len(tune_text.legend(replace(found, metric="e2e"))) == 3
+    assert len(tune_ranking_text.legend(replace(found, metric="e2e"))) == 3
     alone = replace(found.tuned, standings=found.tuned.standings[:1])
-    assert [line.partition(":")[0] for line in tune_text.legend(replace(found, tuned=alone))] == [
+    assert [line.partition(":")[0] for line in tune_ranking_text.legend(replace(found, tuned=alone))] == [
         *("group", "whole request", "picture")
     ]
-    assert tune_text.legend(ends()[-1]) == []
-    ranked, usable_ones = tune_text.legend(found)[0], tune_text.legend(replace(found, tuned=usable(found.tuned)))[0]
+    assert tune_ranking_text.legend(ends()[-1]) == []
+    ranked, usable_ones = (
+        tune_ranking_text.legend(found)[0],
+        tune_ranking_text.legend(replace(found, tuned=usable(found.tuned)))[0],
+    )
     assert ranked.startswith(usable_ones)
     assert len(ranked) > len(usable_ones)
 
@@ -770,7 +786,7 @@ def test_another_request_is_marked_wherever_it_is_named_and_rivals_no_other() ->
         plain = text.replace("\\", "")
         assert plain.count("cfg2+compile (other steps)") == len(re.findall(r"cfg2\+compile", plain)) > 5
     check_golden(
-        "tune_other_request", [tune_text.headline(told), *tune_text.notes(told), tune_text.lossless_front(told)]
+        "tune_other_request", [tune_text.headline(told), *tune_text.notes(told), tune_ranking_text.lossless_front(told)]
     )
 
 

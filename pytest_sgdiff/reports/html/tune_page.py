@@ -8,7 +8,16 @@ from collections.abc import Sequence
 
 from pytest_sgdiff import __version__
 from pytest_sgdiff.data import Standing
-from pytest_sgdiff.reports import metric_text, numbers, tune_text
+from pytest_sgdiff.reports import (
+    metric_text,
+    numbers,
+    tune_claims_text,
+    tune_names,
+    tune_ranking_text,
+    tune_space_text,
+    tune_step_text,
+    tune_text,
+)
 from pytest_sgdiff.reports.html import environment, library
 from pytest_sgdiff.reports.html.svg import Anchor, Line, Mark, Path, Plot, Scale, Text, curve, domain, ticks, value_axis
 from pytest_sgdiff.tuning.report import TuneReport
@@ -35,10 +44,14 @@ def render(report: TuneReport) -> str:
             facts=tune_text.facts(report),
             notes=tune_text.notes(report),
             commands=tune_text.commands(report),
-            ranking=_columns(tune_text.ranking(report)),
-            legend=tune_text.legend(report),
+            ranking=_columns(tune_ranking_text.ranking(report)),
+            legend=tune_ranking_text.legend(report),
             settings=[
-                (tune_text.name_of(one), tune_text.changes(report.base, one.variant), tune_text.sources(one.variant))
+                (
+                    tune_names.name_of(one),
+                    tune_space_text.changes(report.base, one.variant),
+                    tune_space_text.sources(one.variant),
+                )
                 for one in report.variants
             ],
             comparisons=tune_text.comparisons(report, verbose=True),
@@ -46,15 +59,15 @@ def render(report: TuneReport) -> str:
             fronts=[
                 (caption, _columns(rows))
                 for caption, rows in (
-                    (tune_text.FRONT, tune_text.front_rows(report)),
-                    (tune_text.lossless_front(report), tune_text.lossless_rows(report)),
+                    (tune_ranking_text.FRONT, tune_ranking_text.front_rows(report)),
+                    (tune_ranking_text.lossless_front(report), tune_ranking_text.lossless_rows(report)),
                 )
                 if rows
             ],
-            guide=tune_text.guide(report),
-            claims=tune_text.claims(report),
+            guide=tune_claims_text.guide(report),
+            claims=tune_claims_text.claims(report),
             given_up=tune_text.given_up(report),
-            left_out=tune_text.left_out(report, verbose=True),
+            left_out=tune_space_text.left_out(report, verbose=True),
             version=__version__,
         )
     )
@@ -101,7 +114,7 @@ def picture(report: TuneReport) -> Plot | None:
             lines.append(Line(x1=place, y1=y.at(one.low), x2=place, y2=y.at(one.high), kind="centre"))
         marks.append(Mark(x=place, y=y.at(one.ms or 0.0), kind=_kind(one, report), label=_label(one, report)))
     for one in front[:NAMED]:
-        texts.append(_name(one, tune_text.shown_name(report, one.variant), x, y))
+        texts.append(_name(one, tune_names.shown_name(report, one.variant), x, y))
     return Plot(
         title=f"{metric_text.metric_name(report.metric)} against peak memory; the line is the front",
         description="; ".join(_label(one, report) for one in known),
@@ -144,10 +157,10 @@ def _kind(one: Standing, report: TuneReport) -> str:
 
 
 def _label(one: Standing, report: TuneReport) -> str:
-    name = tune_text.shown_name(report, one.variant)
+    name = tune_names.shown_name(report, one.variant)
     told = f"{name}: {numbers.quantity(one.ms, 'ms')}, {numbers.quantity(one.memory_mib, 'MiB')}"
-    shown = tune_text.shown_in(report.variants)
-    why = tune_text.dropped(one.dropped, shown) if one.dropped is not None and one.given_up else ""
+    shown = tune_names.shown_in(report.variants)
+    why = tune_step_text.dropped(one.dropped, shown) if one.dropped is not None and one.given_up else ""
     return ", ".join(filter(None, (told, "recommended" if one.variant == report.best else "", why)))
 
 
