@@ -112,7 +112,8 @@ def _unusable(report: TuneReport) -> str:
     return "" if one.ms is not None else f"; {WRITTEN} was not launched yet"
 
 
-def _equal(report: TuneReport, first: str) -> str:
+def _with_its_group(report: TuneReport, first: str) -> str:
+    """Also of a search that was decided: others may be as fast, though none looks so."""
     others = [
         shown_name(report, one.variant) for one in report.tuned.standings if one.group == 1 and one.variant != first
     ]
@@ -142,8 +143,8 @@ def _choice(report: TuneReport, first: Standing) -> str:
 
 
 _ENDS: Mapping[TuneCode, Callable[[TuneReport, str], str]] = {
-    "decided": _fastest,
-    "equal": _equal,
+    "decided": _with_its_group,
+    "equal": _with_its_group,
     "budget": lambda report, first: (
         f"the time is used up, and the ranking is not decided; {_fastest(report, first, so_far=' so far')}"
     ),
