@@ -350,8 +350,8 @@ def _retry(text: str | None, found: Space) -> tuple[str, ...]:
     if text is None:
         return ()
     known = {one.name: one for one in found.variants}
-    # Reports say in brackets what must be known of a variant, such as that it is lossy.
-    names = tuple(dict.fromkeys(re.sub(r" \([^()]*\)$", "", name.strip()) for name in text.split(",")))
+    # Reports say in brackets what must be known of a variant, such as `(lossy) (other steps, another size)`.
+    names = tuple(dict.fromkeys(name.strip() for name in re.sub(r" \([^()]*\)", "", text).split(",")))
     for name in names:
         if name not in known:
             raise OptionError(

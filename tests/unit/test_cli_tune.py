@@ -466,7 +466,9 @@ def test_only_the_variants_that_are_named_are_tried_again(project: Path, monkeyp
     launched = measuring(monkeypatch, quick)
     assert main(TUNE) == 0
     assert launched == []
-    assert main([*TUNE, "--retry", "compile (lossy), as-written", "--report", "x.json"]) == 0
+    assert (
+        main([*TUNE, "--retry", "compile (lossy) (other steps, other frames), as-written", "--report", "x.json"]) == 0
+    )
     assert set(launched) == {"compile"}
     assert json.loads((project / "x.json").read_text())["best"] == "compile"
     assert said == [TuneNote(code="not-retried", variants=("as-written",))]
