@@ -135,8 +135,9 @@ class Tuning:
         told = report.longrepr
         if isinstance(told, tuple):
             return told[2]
-        crash = getattr(told, "reprcrash", None)
-        if crash is None:
+        crash, traceback = getattr(told, "reprcrash", None), getattr(told, "reprtraceback", None)
+        if crash is None or traceback is None or traceback.style == "value":
+            # Words of somebody who wanted no traceback, such as this plugin's own.
             return report.longreprtext
         path = Path(crash.path)
         here = self._config.invocation_params.dir

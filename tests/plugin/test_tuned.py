@@ -83,14 +83,23 @@ def test_of_a_case_with_a_matrix_one_variant_is_tuned(project: Project, folder: 
     assert len(ending.result.launches) == 1
 
 
-def test_of_a_fixture_that_fails_the_place_and_the_exception_are_kept(project: Project, folder: Path) -> None:
-    """A traceback is in the log: in a ranking it would fill the screen."""
-    fails = "raise OSError('no\\nroom')"
+@pytest.mark.parametrize(
+    ("fails", "why"),
+    [
+        ("raise OSError('no\\nroom')", ["cases/conftest.py:5: OSError: no", "room"]),
+        # Who says it without a traceback says where it is as well.
+        ("pytest.fail('cases/tiny.yaml:3: no picture', pytrace=False)", ["cases/tiny.yaml:3: no picture"]),
+    ],
+)
+def test_of_a_fixture_that_fails_no_traceback_is_kept(
+    project: Project, folder: Path, fails: str, why: list[str]
+) -> None:
+    """It is in the log: in a ranking it would fill the screen."""
     project.write("cases/conftest.py", f"import pytest\n\n@pytest.fixture\ndef sgdiff_env():\n    {fails}\n")
     cases = variants_of(CASE, {})
     run(project, folder, Round(case="tiny", cases=cases))
     (ending,) = read_endings(folder, cases, below=folder)
-    assert ending.why.splitlines() == ["cases/conftest.py:5: OSError: no", "room"]
+    assert ending.why.splitlines() == why
 
 
 def test_why_there_is_no_result_is_kept(project: Project, folder: Path) -> None:
