@@ -72,7 +72,11 @@ def legend(report: TuneReport) -> list[str]:
         return []
     metric = metric_text.metric_name(report.metric)
     given_up = any(one.given_up and one.ms is not None for one in report.tuned.standings)
-    found = [f"group: variants of one group cannot be distinguished{'; those with - cannot be used' * given_up}"]
+    found = []
+    if any(one.group is not None for one in report.tuned.standings):
+        found.append(
+            f"group: variants of one group cannot be distinguished{'; those with - cannot be used' * given_up}"
+        )
     if any(one.usable and one is not report.first for one in report.tuned.standings):
         found.append(
             "slower than the first: in brackets, how much slower than the true quickest, whichever that is; 0.0 means "

@@ -739,6 +739,10 @@ def test_the_legend_explains_the_columns_that_there_are() -> None:
         *("group", "whole request", "picture")
     ]
     assert tune_ranking_text.legend(ends()[-1]) == []
+    # Where none can be used, the table has no column of groups.
+    given_up = [replace(one, group=None, dropped=Dropped(code="memory")) for one in found.tuned.standings]
+    unusable = replace(found, tuned=replace(found.tuned, code="nothing", standings=tuple(given_up)))
+    assert not [line for line in tune_ranking_text.legend(unusable) if line.startswith("group")]
     ranked, usable_ones = (
         tune_ranking_text.legend(found)[0],
         tune_ranking_text.legend(replace(found, tuned=usable(found.tuned)))[0],
