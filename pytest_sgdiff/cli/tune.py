@@ -100,7 +100,10 @@ def add(commands: Subparsers) -> None:
         "--within", default="2%", metavar="PERCENT", help="end once the best is known to within this much (2%%)"
     )
     parser.add_argument(
-        "--launches", type=int, metavar="N", help="launch no variant more often than this (default: 10)"
+        "--launches",
+        type=int,
+        metavar="N",
+        help="launch no variant more often than this (default: 10), but the case as it is written",
     )
     parser.add_argument(
         "--budget", metavar="TIME", help="begin no launch that is not expected to end in this time, such as 2h"
@@ -229,8 +232,8 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
             retry=prepared.retry,
         )
         if prepared.other_requests:
-            shown = tune_names.shown_in(prepared.space.variants)
-            print(f"warning: {tune_names.other_requests(prepared.other_requests, shown)}", file=sys.stderr, flush=True)
+            told = tune_names.other_requests(prepared.other_requests, prepared.space.variants)
+            print(f"warning: {told}", file=sys.stderr, flush=True)
         tuned = search.run()
         report = _report(prepared, bench, search, tuned)
     trouble: OptionError | None = None

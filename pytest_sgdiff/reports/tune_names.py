@@ -50,14 +50,10 @@ _PARTS: Mapping[RequestPart, str] = {
 }
 
 
-def other_requests(others: Sequence[OtherRequest], shown: Shown = plain_name) -> str:
-    """`not the same request as the first variant, …: b (steps, size); c (prompt)`."""
-    told = "; ".join(
-        # A report calls it so anyway.
-        named if (named := shown(one.variant)).endswith(asked) else f"{named}{asked}"
-        for one in others
-        for asked in [f" ({', '.join(_PARTS[part] for part in one.parts)})"]
-    )
+def other_requests(others: Sequence[OtherRequest], variants: Iterable[Variant | TunedVariant] = ()) -> str:
+    """`not the same request as the case as it is written, …: b (other steps, another size); c (another prompt)`."""
+    lossy = {one.name for one in variants if one.lossy}
+    told = "; ".join(marked(one.variant, lossy=one.variant in lossy, asks=one.parts) for one in others)
     return f"not the same request as {WRITTEN}, so that times compare requests, and not settings alone: {told}"
 
 

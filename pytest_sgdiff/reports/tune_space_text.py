@@ -19,7 +19,7 @@ def space(named: str, case: Case, found: Space, others: Sequence[OtherRequest] =
     rows = [(shown(one.name), str(one.case.gpus), changes(case, one)) for one in found.variants]
     lines += table([("variant", "GPUs", "changes"), *rows])
     if others:
-        lines += ["", other_requests(others, shown)]
+        lines += ["", other_requests(others, found.variants)]
     if found.pruned:
         lines += ["", "left out:", *(pruned(one, shown) for one in found.pruned)]
     return lines

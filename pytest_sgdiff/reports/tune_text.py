@@ -230,7 +230,7 @@ def _given_up(one: Standing, report: TuneReport) -> str:
 def notes(report: TuneReport) -> list[str]:
     """What must be known before a winner is used."""
     about, shown = {one.name: one for one in report.variants}, shown_in(report.variants)
-    found = [other_requests(report.other_requests, shown)] if report.other_requests else []
+    found = [other_requests(report.other_requests, report.variants)] if report.other_requests else []
     waiting = [shown(one.variant) for one in report.tuned.standings if not one.launches and one.dropped is None]
     if waiting:
         found.append(f"not launched yet, and may be faster: {first_few(waiting, 'the JSON report names all')}")
@@ -314,7 +314,9 @@ def commands(report: TuneReport) -> list[tuple[str, str, str]]:
         for one in report.variants
     }
     told = {report.best: shown_name(report, report.best or "")}
-    told.setdefault(report.best_lossless, f"{report.best_lossless} (the best lossless variant{_of_lossless(report)})")
+    told.setdefault(
+        report.best_lossless, f"{report.best_lossless} (the first of the lossless variants{_of_lossless(report)})"
+    )
     return [(name, lines[one], changed[one]) for one, name in told.items() if one is not None and lines.get(one)]
 
 
