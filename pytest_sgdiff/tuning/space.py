@@ -85,7 +85,8 @@ def matrix_space(
 def limited(found: Space, names: Collection[str]) -> Space:
     """The case as it is written, and the variants with no other settings than those that are named. A setting that no
     variant has by itself, as none but on a topology of all GPUs, comes with the fewest others that it is tried on top
-    of, and these are tried without it, too. Each name is that of a setting of a variant."""
+    of, and these are tried without it, too. What is left out has a named setting, too. Each name is that of a setting
+    of a variant."""
     others = {
         one.name: frozenset(setting.name for setting in one.settings if setting.name not in names)
         for one in found.variants
@@ -94,7 +95,10 @@ def limited(found: Space, names: Collection[str]) -> Space:
     for name in names:
         having = [others[one.name] for one in found.variants if any(setting.name == name for setting in one.settings)]
         grounds.add(min(having, key=len))
-    return replace(found, variants=tuple(one for one in found.variants if others[one.name] in grounds))
+    # What nobody asked for is not left out.
+    asked = [one for one in found.pruned if not one.settings or any(each.name in names for each in one.settings)]
+    kept = tuple(one for one in found.variants if others[one.name] in grounds)
+    return replace(found, variants=kept, pruned=tuple(asked))
 
 
 def _offered(ground: Ground, axes: Sequence[Axis] | None, preset: Preset | None) -> dict[Axis, tuple[Choice, ...]]:

@@ -462,6 +462,16 @@ def test_settings_that_are_named_come_with_what_they_are_tried_on_top_of():
     assert named_of(case_of(), "sage", preset="lossy") == ["as-written", "compile+resident+sage", "compile+resident"]
 
 
+def test_what_nobody_named_is_not_left_out():
+    def left_out(case: Case, *settings: str) -> list[tuple[str, str]]:
+        return [(one.name, one.code) for one in limited(spaced(case), settings).pruned]
+
+    assert "sage" in [one.name for one in spaced(case_of()).pruned]
+    assert left_out(case_of(), "compile") == []
+    # What keeps the case itself from being launched is said in any case.
+    assert left_out(case_of("args: {attention-backend: nope}"), "compile") == [("as-written", "advice")]
+
+
 def test_a_matrix_of_a_case_file_is_a_space():
     cases = load_cases("c.yaml", MATRIX)
     engine = table_flags("0.5.17")
