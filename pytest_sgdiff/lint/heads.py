@@ -179,10 +179,10 @@ def attention_heads(view: View) -> Iterator[Finding]:
     known = [one for one in _transformers(view) if one.kind in _CLASSES]
     layouts = _layouts(view) if known else ()
     for transformer in known:
-        found = [_unsplit(view, transformer, layout) for layout in layouts]
+        found = list(filter(None, (_unsplit(view, transformer, layout) for layout in layouts)))
         # Where the engine has a choice, all that it may choose must fail.
-        if found and all(found):
-            yield found[0]  # type: ignore[misc]
+        if found and len(found) == len(layouts):
+            yield found[0]
             return
 
 

@@ -3,6 +3,7 @@ and one that falls back; killed or interrupted in the middle, and after a full d
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -99,20 +100,26 @@ def held(project: Path) -> list[int]:
     return [int(line) for line in path.read_text().split()] if path.exists() else []
 
 
-def test_the_best_is_found_and_a_kill_in_the_middle_costs_one_round(project: Path, strays: None) -> None:
+@contextlib.contextmanager
+def hanging_after_one(project: Path, words: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """A search whose engines hang from the end of its first launch on, while one of them does."""
     with subprocess.Popen(
-        [SGDIFF, *TUNE],
+        words,
         cwd=project,
         env=environment(project),
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    ) as killed:
-        assert killed.stderr is not None
-        # From the end of the first launch on engines hang.
-        next(line for line in killed.stderr if line.startswith("  as-written: "))
+    ) as command:
+        assert command.stderr is not None
+        next(line for line in command.stderr if line.startswith("  as-written: "))
         (project / "hold").touch()
         wait_for(lambda: held(project), otherwise="no engine was launched")
+        yield command
+
+
+def test_the_best_is_found_and_a_kill_in_the_middle_costs_one_round(project: Path, strays: None) -> None:
+    with hanging_after_one(project, [str(SGDIFF), *TUNE]) as killed:
         killed.kill()
     hanging = held(project)
     before = launched(project)
@@ -180,19 +187,9 @@ def tries(project: Path) -> list[tuple[str, str | None]]:
 def test_an_interrupt_in_the_middle_of_a_launch_ends_the_engine_and_costs_nothing_else(
     project: Path, strays: None, number: signal.Signals
 ) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTIBLE, *SMALL],
-        cwd=project,
-        env=environment(project),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as command:
-        assert command.stderr is not None
-        next(line for line in command.stderr if line.startswith("  as-written: "))
-        (project / "hold").touch()
-        wait_for(lambda: held(project), otherwise="no engine was launched")
+    with hanging_after_one(project, [sys.executable, "-c", INTERRUPTIBLE, *SMALL]) as command:
         command.send_signal(number)
+        assert command.stderr is not None
         said = command.stderr.read()
         assert command.wait() == 130
     assert "the same command goes on" in said

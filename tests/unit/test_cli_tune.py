@@ -15,7 +15,8 @@ import pytest
 
 from pytest_sgdiff.cases.load import load_cases
 from pytest_sgdiff.cli import main, tune
-from pytest_sgdiff.cli.tune_plan import NotCollectedError, prepared_for
+from pytest_sgdiff.cli.tune_file import NotCollectedError
+from pytest_sgdiff.cli.tune_plan import prepared_for
 from pytest_sgdiff.data import Dropped, Quality, Tried, TuneLaunch, TuneNote, TuneTrouble, Variant
 from pytest_sgdiff.tuning.bench import Bench, MeasuringError
 
