@@ -129,8 +129,8 @@ def _worded(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """One line per row below a header; candidate over baseline as a ratio with its 95 % interval, `-` where unknown."""
+    from pytest_sgdiff.reports.aligned import table
     from pytest_sgdiff.reports.numbers import clean
-    from pytest_sgdiff.reports.text import table
 
     cells = [
         (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -156,7 +155,7 @@ def _tune(chosen: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        full = ": make room, and give the same command again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        full = ": make room, and give the same command again" if error.errno in data_files.NO_ROOM else ""
         raise SgdiffError(f"sgdiff tune: {error.filename or 'a file'}: {error.strerror or error}{full}") from None
     except KeyboardInterrupt:
         print("sgdiff tune: interrupted; the same command goes on from here", file=sys.stderr)

@@ -26,6 +26,9 @@ DOCUMENT_LIMIT: Final = 1 << 24
 TEMPORARY: Final = ".tmp-"
 """How the name of a file begins that is not in place yet; one that lies around is left of a killed process."""
 
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+"""What `errno` is where a disk is full, or somebody's share of it."""
+
 Unfit = Literal["link", "no-file", "no-folder", "too-large", "outside", "unreadable"]
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -6,7 +6,6 @@ Each test stands where the case does, so the fixtures, marks and hooks of the us
 
 from __future__ import annotations
 
-import errno
 import itertools
 import json
 import os
@@ -18,6 +17,7 @@ import pytest
 
 from pytest_sgdiff.cases.discover import NAMED
 from pytest_sgdiff.data import Case, CaseResult
+from pytest_sgdiff.files import data_files
 from pytest_sgdiff.files.wire import from_plain
 from pytest_sgdiff.launch.child import end_with_parent
 from pytest_sgdiff.plugin.collect import CASE, CASES
@@ -28,7 +28,6 @@ from pytest_sgdiff.tuning.rounds import SETTINGS, Ending, Round, read_round, wri
 VARIED = "sgdiff_tuned_variant"
 FULL = "sgdiff_tuned_full"
 """What a report of a test says in which a disk had no room."""
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -159,7 +158,7 @@ def _no_room(error: BaseException | None) -> bool:
     """Whether an exception, or what it came of, is that a disk is full."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
+        if isinstance(error, OSError) and error.errno in data_files.NO_ROOM:
             return True
         seen.add(id(error))
         error = error.__cause__ or error.__context__

@@ -1,4 +1,4 @@
-"""Tables for a terminal."""
+"""Tables for a terminal: cells in columns, two spaces apart."""
 
 from __future__ import annotations
 
@@ -7,11 +7,22 @@ from collections.abc import Iterable, Sequence
 from pytest_sgdiff.reports import numbers
 
 
-def table(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Rows with their columns aligned; columns without any content are left out."""
-    found = [list(row) for row in rows]
+def table(rows: Sequence[Sequence[str]], *, aligns: str) -> list[str]:
+    """Rows as lines; `aligns` has one `<` or `>` per column."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [joined(row, widths=widths, aligns=aligns) for row in rows]
+
+
+def filled_table(rows: Iterable[Sequence[str]]) -> list[str]:
+    """The first row is the head. Cells stand on the left, and columns without any content are left out."""
+    found = list(rows)
     if not found:
         return []
     used = [i for i in range(len(found[0])) if any(row[i] not in ("", numbers.UNKNOWN) for row in found[1:])]
-    widths = {i: max(len(row[i]) for row in found) for i in used}
-    return ["  ".join(row[i].ljust(widths[i]) for i in used).rstrip() for row in found]
+    return table([[row[i] for i in used] for row in found], aligns="<" * len(used))
+
+
+def joined(cells: Sequence[str], *, widths: Sequence[int], aligns: str) -> str:
+    """One row, its columns so wide; `aligns` as of `table`."""
+    padded = (f"{cell:{align}{width}}" for cell, width, align in zip(cells, widths, aligns, strict=True))
+    return "  ".join(padded).rstrip()

@@ -12,12 +12,12 @@ from pytest_sgdiff.compare.sides import Note, NoteCode, Side, fact_text
 from pytest_sgdiff.metrics import STAGE, title
 from pytest_sgdiff.printable import printable_json, printable_values
 from pytest_sgdiff.reports import inspect_text
+from pytest_sgdiff.reports.aligned import table
 from pytest_sgdiff.reports.case_text import estimators
 from pytest_sgdiff.reports.failure_text import CUT_OFF
 from pytest_sgdiff.reports.figures import fixed, precision
 from pytest_sgdiff.reports.finding_text import OLD, against, words
 from pytest_sgdiff.reports.numbers import UNKNOWN, bare, plural, quantity, signed
-from pytest_sgdiff.reports.text import table
 
 FIX = "compare equal workloads, or add --anyway"
 

@@ -5,7 +5,6 @@ Plain text, aligned by hand and never cut to a width: in a CI log the end of a n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 from pytest_sgdiff.data import CaseResult, Gap, Problem, Profiled, Relation, Run, Verdict
@@ -27,6 +26,7 @@ from pytest_sgdiff.reports import (
     trend_text,
     warning_text,
 )
+from pytest_sgdiff.reports.aligned import joined, table
 from pytest_sgdiff.reports.figures import fixed
 from pytest_sgdiff.reports.shown import shown_result, shown_run
 from pytest_sgdiff.reports.warned import UNCHECKED, warnings
@@ -54,7 +54,7 @@ class TextReport:
 
 def case_line(result: CaseResult, *, width: int | None = None) -> str:
     """The one line of a case. `width` pads the node id, so that the lines of a run stand in columns."""
-    return printable(_join(_case_cells(shown_result(result)), widths=(width or 0, 12, 10, 8, 12, 0), aligns="<<>><<"))
+    return printable(joined(_case_cells(shown_result(result)), widths=(width or 0, 12, 10, 8, 12, 0), aligns="<<>><<"))
 
 
 def reason_first(result: CaseResult) -> str:
@@ -243,17 +243,6 @@ def stage_table(result: CaseResult) -> list[str]:
         name, (baseline, now) = metric_text.metric_name(seen.metric), metric_text.sides(seen)
         rows.append((name, baseline, "", now, metric_text.change(seen), "", metric_text.REPORTED))
     return [f"  {line}" for line in table(rows, aligns="<><>><<")]
-
-
-def table(rows: Sequence[Sequence[str]], *, aligns: str) -> list[str]:
-    """Rows as lines in columns two spaces apart; `aligns` has one `<` or `>` per column."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [_join(row, widths=widths, aligns=aligns) for row in rows]
-
-
-def _join(cells: Sequence[str], *, widths: Sequence[int], aligns: str) -> str:
-    padded = (f"{cell:{align}{width}}" for cell, width, align in zip(cells, widths, aligns, strict=True))
-    return "  ".join(padded).rstrip()
 
 
 def _case_cells(result: CaseResult) -> tuple[str, ...]:

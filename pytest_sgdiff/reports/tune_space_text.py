@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pytest_sgdiff.data import Case, OtherRequest, PruneCode, Pruned, Space, Variant
 from pytest_sgdiff.reports import numbers
-from pytest_sgdiff.reports.aligned import table
+from pytest_sgdiff.reports.aligned import filled_table
 from pytest_sgdiff.reports.tune_names import WRITTEN, Shown, first_few, marked, other_requests, plain_name, shown_in
 from pytest_sgdiff.tuning.report import TuneReport
 
@@ -17,7 +17,7 @@ def space(named: str, case: Case, found: Space, others: Sequence[OtherRequest] =
     lines = [f"{named}: {numbers.plural(len(found.variants), 'variant')}, {len(found.pruned)} left out"]
     shown = shown_in(found.variants)
     rows = [(shown(one.name), str(one.case.gpus), changes(case, one)) for one in found.variants]
-    lines += table([("variant", "GPUs", "changes"), *rows])
+    lines += filled_table([("variant", "GPUs", "changes"), *rows])
     if others:
         lines += ["", other_requests(others, found.variants)]
     if found.pruned:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pytest_sgdiff.data import Standing, TuneCode
 from pytest_sgdiff.quality.noise import accepts_anything
 from pytest_sgdiff.reports import metric_text, numbers, quality_text
-from pytest_sgdiff.reports.aligned import table
+from pytest_sgdiff.reports.aligned import filled_table
 from pytest_sgdiff.reports.tune_claims_text import claims, guide
 from pytest_sgdiff.reports.tune_gains_text import against, as_share, by_how_much, in_brackets, launch_counts, span
 from pytest_sgdiff.reports.tune_names import (
@@ -45,12 +45,12 @@ def _lines(report: TuneReport, *, verbose: bool) -> Iterator[str]:
     yield headline(report)
     yield from (f"  {name:<10}{value}" for name, value in facts(report))
     for title, lines in (
-        ("ranking:", [*table(ranking(report)), *(f"({line})" for line in legend(report))]),
+        ("ranking:", [*filled_table(ranking(report)), *(f"({line})" for line in legend(report))]),
         ("", notes(report)),
         ("compared:", comparisons(report, verbose=verbose)),
         ("given up:", given_up(report)),
-        (f"{FRONT}:", table(front_rows(report))),
-        (f"{lossless_front(report)}:", table(lossless_rows(report))),
+        (f"{FRONT}:", filled_table(front_rows(report))),
+        (f"{lossless_front(report)}:", filled_table(lossless_rows(report))),
         (f"{guide(report)}:", claims(report)),
         ("what the variants change:", settings(report) if verbose else []),
         ("left out:", left_out(report, verbose=verbose)),

@@ -7,7 +7,6 @@ plugin's; so is the replacement of disturbed launches.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import shlex
@@ -32,7 +31,6 @@ ROUNDS, LAUNCHES = "rounds", "launches"
 
 ROOM = 1 << 20
 """What a round needs at least, in bytes, as a guess: the log, the launches and their pictures are larger."""
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 USAGE_ERROR = 4
 """The exit code of pytest for a command line that it does not understand."""
 
@@ -160,7 +158,7 @@ class Bench:
         try:
             data_files.write(path, bytes(ROOM), below=self.folder)
         except OSError as error:
-            if error.errno not in NO_ROOM:
+            if error.errno not in data_files.NO_ROOM:
                 return None
             return TuneTrouble(code="disk", why=f"{self.folder}: {os.strerror(error.errno)}")
         data_files.remove(path, below=self.folder)
